@@ -1,0 +1,1 @@
+"""The engine: turns work on a fabric into seconds, joules and dollars; knows no vendor and no model by name."""

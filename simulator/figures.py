@@ -1,0 +1,193 @@
+"""Figures: numbers that say who states them and how sure they are, and draws of them.
+
+A :class:`Figure` stands in a data file as it was published, in the unit it was published in. The engine never reads
+``figure.value``: it asks a :class:`Draw` for the number in SI base units, so that one draw of every uncertain figure
+reaches every formula, and so that the figures which touched a result are known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from simulator import units
+from simulator.errors import InputError
+
+T = TypeVar("T")
+
+Kind = Literal["measured", "announced", "estimated", "derived", "assumed"]
+"""How a figure came to be. ``assumed`` is honourable: it is our own prior, with a range wide enough to be honest."""
+
+Number = Annotated[float, msgspec.Meta(ge=0, le=1e24)]
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sourced number with a range, in the unit in which it was stated.
+
+    Every figure has a range (``low`` and ``high`` may equal ``value``) and, unless it is ``assumed``, a source: the
+    id of an entry in ``sources.toml``. An ``assumed`` figure says in ``note`` why this value and this range.
+    ``key`` is set by the reader (the figure's place in the catalogue) and cannot be written in a file.
+    """
+
+    value: Number
+    unit: str
+    low: Number
+    high: Number
+    kind: Kind
+    source: str = ""
+    locator: str = ""
+    date: str = ""
+    note: str = ""
+    key: str = ""
+    dimension: str = ""
+
+    @property
+    def si(self) -> float:
+        """The value in the SI base unit of its dimension."""
+        return self.value * units.factor(self.unit, self.dimension)
+
+    @property
+    def si_low(self) -> float:
+        """The low end of the range in SI base units."""
+        return self.low * units.factor(self.unit, self.dimension)
+
+    @property
+    def si_high(self) -> float:
+        """The high end of the range in SI base units."""
+        return self.high * units.factor(self.unit, self.dimension)
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the range is wider than the value."""
+        return self.low < self.high
+
+
+def _of(dimension: str) -> Any:  # noqa: ANN401 - an annotated type, made at import
+    return Annotated[Figure, msgspec.Meta(extra={"dimension": dimension})]
+
+
+Bytes = _of("bytes")
+BytesPerSecond = _of("bytes_per_s")
+Seconds = _of("s")
+Flops = _of("flops")
+Watts = _of("w")
+Usd = _of("usd")
+UsdPerSecond = _of("usd_per_s")
+UsdPerJoule = _of("usd_per_j")
+PerSecond = _of("per_s")
+Ratio = _of("1")
+KgPerJoule = _of("kg_per_j")
+
+
+class Draw:
+    """One value for every figure: the stated one, unless this draw replaces it.
+
+    Parameters
+    ----------
+    values : SI value by figure key, for the figures that this draw moves
+    """
+
+    __slots__ = ("_values", "touched")
+
+    def __init__(self, values: Mapping[str, float] | None = None) -> None:
+        self._values = dict(values or {})
+        self.touched: dict[str, Figure] = {}
+
+    def __call__(self, figure: Figure) -> float:
+        """The figure's number in SI base units under this draw; remembers that it was asked for."""
+        self.touched[figure.key] = figure
+        value = self._values.get(figure.key)
+        return figure.si if value is None else value
+
+
+def settle(figure: Figure, key: str, dimension: str, where: str) -> Figure:
+    """Check one figure as it was read and give it its key and dimension.
+
+    Raises
+    ------
+    InputError : wrong unit, range that misses the value, no source, a field that only the reader may set
+    """
+    if figure.key or figure.dimension:
+        raise InputError("key and dimension cannot be written", where=where, remedy="take the line out")
+    units.factor(figure.unit, dimension, where=f"{where}.unit")
+    for name, number in (("value", figure.value), ("low", figure.low), ("high", figure.high)):
+        if not math.isfinite(number):
+            raise InputError(f"{number} is not a finite number", where=f"{where}.{name}", remedy="write a finite number")
+    if not figure.low <= figure.value <= figure.high:
+        raise InputError(
+            f"value {figure.value:g} lies outside its range {figure.low:g} to {figure.high:g}",
+            where=where,
+            remedy="widen low or high so that they hold the value",
+        )
+    if figure.kind == "assumed" and not figure.note:
+        raise InputError("an assumed figure needs a note", where=where, remedy="say why this value and this range")
+    if figure.kind != "assumed" and not figure.source:
+        raise InputError(
+            f"a figure of kind {figure.kind!r} has no source",
+            where=where,
+            remedy='name a source of sources.toml, or set kind = "assumed" with a note',
+        )
+    return msgspec.structs.replace(figure, key=key, dimension=dimension)
+
+
+def _dimension(hint: Any) -> str:  # noqa: ANN401 - type hints have no common type
+    for meta in getattr(hint, "__metadata__", ()):
+        if isinstance(meta, msgspec.Meta) and meta.extra and "dimension" in meta.extra:
+            return str(meta.extra["dimension"])
+    return ""
+
+
+def _figure_hint(hint: Any) -> str:  # noqa: ANN401 - type hints have no common type
+    """Return the dimension of a hint that is a figure or an optional figure or a dict of figures, else an empty string."""
+    if found := _dimension(hint):
+        return found
+    for argument in get_args(hint) if get_origin(hint) is not Annotated else ():
+        if found := _figure_hint(argument):
+            return found
+    return ""
+
+
+def settle_all(entry: T, key: str, where: str) -> T:
+    """Check every figure inside a decoded struct and give each its key: ``key`` plus its dotted path.
+
+    Raises
+    ------
+    InputError : see :func:`settle`
+    """
+    return _settled(entry, key, where, "", "")
+
+
+def _settled(node: Any, key: str, where: str, path: str, dimension: str) -> Any:  # noqa: ANN401 - walks any struct
+    place = f"{where}: {path}" if path else where
+    if isinstance(node, Figure):
+        return settle(node, f"{key}/{path}", dimension, place)
+    if isinstance(node, msgspec.Struct):
+        hints = get_type_hints(type(node), include_extras=True)
+        changes = {}
+        for name in node.__struct_fields__:
+            child = getattr(node, name)
+            changes[name] = _settled(child, key, where, f"{path}.{name}" if path else name, _figure_hint(hints[name]))
+        return msgspec.structs.replace(node, **changes)
+    if isinstance(node, dict):
+        return {name: _settled(child, key, where, f"{path}.{name}", dimension) for name, child in node.items()}
+    if isinstance(node, tuple | list):
+        return type(node)(_settled(child, key, where, f"{path}[{i}]", dimension) for i, child in enumerate(node))
+    return node
+
+
+def figures_of(node: Any) -> Iterator[Figure]:  # noqa: ANN401 - walks any struct
+    """Every settled figure inside a struct, in the order of the fields."""
+    if isinstance(node, Figure):
+        yield node
+    elif isinstance(node, msgspec.Struct):
+        for name in node.__struct_fields__:
+            yield from figures_of(getattr(node, name))
+    elif isinstance(node, dict):
+        for child in node.values():
+            yield from figures_of(child)
+    elif isinstance(node, tuple | list):
+        for child in node:
+            yield from figures_of(child)

@@ -1,0 +1,258 @@
+"""What a machine is to the engine: chips, the levels of its fabric, power, price, failures; all as figures.
+
+A :class:`Machine` is read from the catalogue by ``topologies``; a :class:`Slice` is the part of one (or several joined
+by a network) that one job runs on. The engine computes on slices: chips times nested levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+
+from simulator.figures import (
+    Bytes,
+    BytesPerSecond,
+    Figure,
+    Flops,
+    PerSecond,
+    Ratio,
+    Seconds,
+    Usd,
+    UsdPerJoule,
+    UsdPerSecond,
+    Watts,
+)
+
+Dtype = Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4"]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+Line = Annotated[str, msgspec.Meta(max_length=2000)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_048_576)]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything that is decoded from a file: frozen, strict, keys by name."""
+
+
+class Memory(Entry, frozen=True):
+    """A chip's memory: capacity [B], peak bandwidth [B/s], and the share of it that large kernels reach [1]."""
+
+    capacity: Bytes
+    bandwidth: BytesPerSecond
+    fraction: Ratio
+
+
+class Matmul(Entry, frozen=True):
+    """How much of the peak a matrix product reaches.
+
+    ``fraction[dtype]`` of the peak for a large product; each dimension d of the product further scales it by
+    d / (d + ``half_size``), the saturating form of tile and wave quantisation.
+    """
+
+    fraction: dict[Dtype, Ratio]
+    half_size: Ratio
+    attention_fraction: Ratio
+
+
+class ChipPower(Entry, frozen=True):
+    """Power of the bare chip at full load [W] and the idle share of it [1]."""
+
+    full: Watts
+    idle: Ratio
+
+
+class Chip(Entry, frozen=True):
+    """One accelerator package."""
+
+    name: Name
+    title: Line
+    vendor: Line
+    peak: dict[Dtype, Flops]
+    matmul: Matmul
+    hbm: Memory
+    power: ChipPower
+    price: Usd | None = None
+    note: Line = ""
+
+    def dtype(self, wanted: Dtype) -> Dtype:
+        """The matmul dtype used where ``wanted`` is asked for: itself, or bf16 on a chip without it."""
+        return wanted if wanted in self.peak else "bf16"
+
+
+class Link(Entry, frozen=True):
+    """One physical link, one direction.
+
+    ``bandwidth`` [B/s] as the vendor states it; ``latency`` [s] of one hop in hardware; ``fraction`` [1] of the
+    bandwidth that large collectives reach on it; ``start`` [s] that software adds to every step of a collective
+    (synchronisation, protocol).
+    """
+
+    family: Name
+    bandwidth: BytesPerSecond
+    latency: Seconds
+    fraction: Ratio
+    start: Seconds
+
+
+LevelKind = Literal["axis", "switch", "mesh"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a fabric, innermost first: ``size`` things (chips or lower levels) joined by links of one kind.
+
+    Parameters
+    ----------
+    name : as shown to people, e.g. ``ici-x`` or ``nvlink``
+    kind : ``axis`` (a torus or mesh axis), ``switch`` (any to any through switches), ``mesh`` (a link to each other)
+    size : members [1]
+    link : the link
+    links : links of one chip in one direction: per direction of an axis, to all switches of a switch level, to each
+        peer of a mesh [1]; below one where chips share a port
+    hops : edges between two members (1 on an axis or mesh)
+    wraps : whether an axis closes to a ring over its whole length
+    """
+
+    name: str
+    kind: LevelKind
+    size: int
+    link: Link
+    links: float
+    hops: int
+    wraps: bool = False
+
+
+class Software(Entry, frozen=True):
+    """Launch of one collective operation [s], whatever its size."""
+
+    collective_launch: Seconds
+
+
+class MachinePower(Entry, frozen=True):
+    """Power of the whole machine (chips, hosts, switches, losses; not the building) [W]; ``idle`` share of it [1]."""
+
+    full: Watts
+    idle: Ratio
+
+
+class Site(Entry, frozen=True):
+    """Where the machine stands: power usage effectiveness [1], price of energy [USD/J]."""
+
+    pue: Ratio
+    energy_price: UsdPerJoule
+
+
+class Prices(Entry, frozen=True):
+    """Capital cost of the whole machine [USD], its life [s], and what a chip rents for [USD/s]."""
+
+    capital: Usd
+    life: Seconds
+    rent_per_chip: UsdPerSecond
+
+
+class Reliability(Entry, frozen=True):
+    """Failures that interrupt a job, per chip [1/s]; repair of a failed unit [s]; restart of a job [s].
+
+    ``checkpoint_bandwidth`` is the rate at which one chip writes its share of a checkpoint [B/s].
+    """
+
+    interruptions_per_chip: PerSecond
+    repair: Seconds
+    restart: Seconds
+    checkpoint_bandwidth: BytesPerSecond
+
+
+class Allocation(Entry, frozen=True):
+    """The smallest set of chips that a scheduler hands out, e.g. ``unit = "cube"``, ``chips = 64``."""
+
+    unit: Name
+    chips: Count
+
+
+class Hypothesis(Entry, frozen=True):
+    """One reading of what is not disclosed: figures by path that replace those of the machine, and a weight."""
+
+    name: Name
+    weight: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    reason: Line
+    figures: dict[str, Figure] = {}
+
+
+@dataclass(frozen=True)
+class Network:
+    """What joins several machines: one level of ``links`` ports a chip."""
+
+    name: str
+    title: str
+    link: Link
+    links: float
+    hops: int
+    price_per_chip: Figure
+    power_per_chip: Figure
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of the catalogue under one hypothesis. ``slice_levels(chips)`` gives the levels of a legal slice.
+
+    ``slice_levels`` raises :class:`simulator.errors.InputError` for a number of chips that is no legal slice, naming
+    the nearest legal ones; ``legal_chips`` lists them in ascending order.
+    """
+
+    name: str
+    title: str
+    vendor: str
+    chip: Chip
+    chips: int
+    network: Network
+    software: Software
+    power: MachinePower
+    site: Site
+    prices: Prices
+    reliability: Reliability
+    allocation: Allocation
+    stacks: dict[str, str]
+    hypothesis: str
+    reading: str
+    slice_levels: Callable[[int], tuple[Level, ...]]
+    legal_chips: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The chips that one job runs on: ``machines`` machines (or a part of one), as nested levels, innermost first."""
+
+    machine: Machine
+    chips: int
+    machines: int
+    levels: tuple[Level, ...]
+
+    @property
+    def chip(self) -> Chip:
+        """The chip that the slice is made of."""
+        return self.machine.chip
+
+
+def slice_of(machine: Machine, chips: int) -> Slice:
+    """Cut a slice of ``chips`` chips, over whole machines joined by the network where one does not suffice.
+
+    Raises
+    ------
+    simulator.errors.InputError : no legal slice has this many chips
+    """
+    from simulator.errors import InputError  # noqa: PLC0415 - keeps the types above free of it
+
+    if chips <= machine.chips:
+        return Slice(machine, chips, 1, machine.slice_levels(chips))
+    machines, rest = divmod(chips, machine.chips)
+    if rest:
+        below = machines * machine.chips
+        raise InputError(
+            f"{chips} chips are not a whole number of {machine.name} ({machine.chips} chips)",
+            remedy=f"try {below} or {below + machine.chips}",
+        )
+    network = machine.network
+    joined = Level(network.name, "switch", machines, network.link, network.links, network.hops)
+    return Slice(machine, chips, machines, (*machine.slice_levels(machine.chips), joined))

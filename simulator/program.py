@@ -1,0 +1,220 @@
+"""The work as plain data: a model's architecture, a plan to spread it, a software stack; no machine.
+
+:class:`Transformer` is what a model file holds. :class:`Program` is the same as a table of operator templates, one row
+per kind of operator, that the engine scales by the plan: compiled once per model, priced for millions of plans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from simulator.figures import Ratio, Seconds
+from simulator.machine import Dtype, Entry, Line, Name
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Size = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
+Some = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
+
+
+class LatentAttention(Entry, frozen=True):
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1): ranks and head sizes."""
+
+    q_rank: Some
+    kv_rank: Size
+    nope_head: Size
+    rope_head: Size
+    value_head: Size
+
+
+class Experts(Entry, frozen=True):
+    """Mixture of experts: ``count`` routed experts of width ``ffn``, ``active`` per token, ``shared`` always on."""
+
+    count: Size
+    active: Size
+    ffn: Size
+    shared: Some = 0
+    dense_layers: Some = 0
+
+
+class Published(Entry, frozen=True):
+    """What the authors state: parameters in all and active per token [1], with the source."""
+
+    parameters: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+    active: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+    source: str
+    locator: str = ""
+
+
+class Transformer(Entry, frozen=True):
+    """A decoder-only transformer's architecture; every count is per layer where that makes sense."""
+
+    name: Name
+    title: Line
+    layers: Size
+    hidden: Size
+    heads: Size
+    kv_heads: Size
+    head_dim: Size
+    ffn: Size
+    vocab: Size
+    context: Size
+    published: Published
+    gated: bool = True
+    tied: bool = False
+    learned_positions: bool = False
+    biases: Literal["none", "attention", "qkv", "all"] = "none"
+    norms_per_layer: Some = 2
+    norm_biases: bool = False
+    qk_norm: bool = False
+    window: Some = 0
+    windowed_layers: Some = 0
+    attention_sinks: bool = False
+    latent: LatentAttention | None = None
+    experts: Experts | None = None
+    aliases: tuple[Name, ...] = ()
+    note: Line = ""
+
+
+# Columns of Program.rows; each row is one operator of one layer kind.
+KIND, N, K, SHARD, LAYERS, SCOPE, WINDOW, ACTIVE = range(8)
+MATMUL, EXPERT_MATMUL, ATTENTION, TRAFFIC = range(4)
+"""KIND: what N and K mean. Matmul: tokens x K times K x N. Attention: N = heads x (key size), K = heads x (value size).
+Traffic: memory-bound work, N vectors of ``hidden`` per token whole and K vectors split over tensor ranks."""
+WHOLE, COLUMNS, ROWS = range(3)
+"""SHARD: how tensor parallelism splits a matmul: not at all, N / tp, or K / tp."""
+EVERY_LAYER, DENSE_LAYER, MOE_LAYER, HEAD = range(4)
+"""SCOPE: which layers run the operator; HEAD is the logits on the last stage."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One model as a table of operator templates and the counts that memory and communication need.
+
+    Parameters
+    ----------
+    rows : (operators, 8) float64, columns KIND, N, K, SHARD, LAYERS, SCOPE, WINDOW, ACTIVE as above; ACTIVE is how
+        many experts a token visits (1 for the rest), LAYERS how many layers hold the operator
+    parameters, active_parameters : in all and per token [1]
+    embedding_parameters : of the input embedding and, if untied, the output matrix [1]
+    split_parameters_per_layer : attention and dense-MLP parameters that tensor parallelism splits, mean of a layer [1]
+    whole_parameters_per_layer : parameters that every tensor rank holds (norms, routers, latent down-projections) [1]
+    expert_parameters_per_layer : routed experts of one MoE layer [1]
+    kv_values_per_token : values kept per token of context, all layers, before tensor splitting [1]
+    kv_window_values_per_token : the part of them in layers with a sliding window [1]
+    """
+
+    model: Transformer
+    rows: NDArray[np.float64]
+    parameters: float
+    active_parameters: float
+    embedding_parameters: float
+    split_parameters_per_layer: float
+    whole_parameters_per_layer: float
+    expert_parameters_per_layer: float
+    moe_layers: int
+    kv_values_per_token: float
+    kv_window_values_per_token: float
+
+
+Recompute = Literal["none", "selective", "full"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is spread over chips.
+
+    Ranks are laid out with ``tensor`` fastest, then ``context``, ``data`` and ``pipeline``. ``expert`` splits the
+    routed experts over consecutive ranks of tensor x context x data, so it divides their product.
+
+    Parameters
+    ----------
+    tensor, context, pipeline, expert, data : degrees of TP, CP, PP, EP, DP [1]
+    virtual_stages : model chunks per pipeline rank (interleaved 1F1B) [1]
+    zero : 1 (optimizer state split over data ranks) or 3 (parameters and gradients too: FSDP)
+    micro_batch : sequences per micro-batch [1]
+    recompute : activations recomputed in the backward pass
+    dtype : of the matrix products
+    """
+
+    tensor: int = 1
+    context: int = 1
+    pipeline: int = 1
+    expert: int = 1
+    data: int = 1
+    virtual_stages: int = 1
+    zero: int = 1
+    micro_batch: int = 1
+    recompute: Recompute = "none"
+    dtype: Dtype = "bf16"
+
+    @property
+    def chips(self) -> int:
+        """Chips that the plan uses."""
+        return self.tensor * self.context * self.pipeline * self.data
+
+    def __str__(self) -> str:
+        """The plan as people write it: only the degrees above one."""
+        parts = [
+            f"{name}{value}"
+            for name, value in (
+                ("TP", self.tensor),
+                ("CP", self.context),
+                ("PP", self.pipeline),
+                ("VP", self.virtual_stages),
+                ("EP", self.expert),
+                ("DP", self.data),
+            )
+            if value > 1
+        ]
+        tail = [f"ZeRO-{self.zero}", f"MBS{self.micro_batch}", self.dtype]
+        if self.recompute != "none":
+            tail.append(f"recompute {self.recompute}")
+        return " ".join(parts + tail)
+
+
+class TrainingStack(Entry, frozen=True):
+    """A dated training stack: which share of each communication is exposed, how lean its memory traffic is.
+
+    Shares are of the communication time that cannot hide behind compute: exposed = share x time, plus whatever is
+    longer than the compute it hides behind.
+    """
+
+    tensor_exposed: Ratio
+    context_exposed: Ratio
+    expert_exposed: Ratio
+    data_exposed: Ratio
+    parameter_gather_exposed: Ratio
+    traffic_factor: Ratio
+    launch: Seconds
+    expert_matmul_factor: Ratio
+    step_overhead: Seconds
+    jitter: Ratio
+    memory_reserve: Ratio
+
+
+class ServingStack(Entry, frozen=True):
+    """A dated serving stack: per-iteration host time, per-operator launch, share of memory for KV, EP balance."""
+
+    iteration_overhead: Seconds
+    launch: Seconds
+    memory_fraction: Ratio
+    communication_exposed: Ratio
+    expert_imbalance: Ratio
+    traffic_factor: Ratio
+
+
+class Stack(Entry, frozen=True):
+    """A dated software stack. No result is without one."""
+
+    name: Name
+    title: Line
+    date: Line
+    training: TrainingStack | None = None
+    serving: ServingStack | None = None
+    note: Line = ""
