@@ -65,6 +65,15 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.low < self.high
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where figures come from: an entry of a ``sources.toml``, under the id that figures name in ``source``."""
+
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    url: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^(https?://.*)?$")] = ""
+    date: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+
+
 def _of(dimension: str) -> Any:  # noqa: ANN401 - an annotated type, made at import
     return Annotated[Figure, msgspec.Meta(extra={"dimension": dimension})]
 

@@ -33,20 +33,28 @@ class LatentAttention(Entry, frozen=True):
 
 
 class Experts(Entry, frozen=True):
-    """Mixture of experts: ``count`` routed experts of width ``ffn``, ``active`` per token, ``shared`` always on."""
+    """Mixture of experts: ``count`` routed experts of width ``ffn``, ``active`` per token, ``shared`` always on.
+
+    The first ``dense_layers`` layers have a dense MLP instead; ``router_bias``: the router adds a number per expert.
+    """
 
     count: Size
     active: Size
     ffn: Size
     shared: Some = 0
     dense_layers: Some = 0
+    router_bias: bool = False
 
 
 class Published(Entry, frozen=True):
-    """What the authors state: parameters in all and active per token [1], with the source."""
+    """What the authors state: parameters in all and active per token [1], with the source.
+
+    ``active_has_embedding``: whether their active count includes the input embedding (a lookup, not a product).
+    """
 
     parameters: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
     active: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+    active_has_embedding: bool = True
     source: str
     locator: str = ""
 
