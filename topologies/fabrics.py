@@ -37,7 +37,8 @@ class TwoTierPlanes(Entry, frozen=True, tag_field="builder", tag="two-tier-plane
     """Sub-planes of a two-tier Clos: in each plane every node has one first-tier switch, joined to all second-tier ones.
 
     A chip has ``chip_links`` links to its node's switch of each plane; each first-tier switch has one link to each of
-    the plane's ``spines``. ``cpu_bandwidth`` [B/s] joins each CPU to the same switches.
+    the plane's ``spines``. ``cpu_bandwidth`` [B/s] joins each CPU to the same switches. ``nodes_per_rack`` nodes stand
+    in a rack, and all second-tier switches in ``spine_racks`` racks of their own.
     """
 
     nodes: Count
@@ -48,6 +49,8 @@ class TwoTierPlanes(Entry, frozen=True, tag_field="builder", tag="two-tier-plane
     spines: Count
     link: Link
     cpu_bandwidth: BytesPerSecond
+    nodes_per_rack: Count = 1
+    spine_racks: Count = 1
 
 
 class LeafSpine(Entry, frozen=True, tag_field="builder", tag="leaf-spine"):

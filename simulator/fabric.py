@@ -1,0 +1,261 @@
+"""The fabric as frozen arrays, and what can be said about it: injection, bisection, diameter, mean distance.
+
+Graphs are made by builders (``topologies.builders``, where their conventions are written down); here they become
+compressed rows that cost nothing to walk. All bandwidths are of one direction [B/s]: a full-duplex link of 100 GB/s
+counts 100 GB/s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from simulator.errors import InputError
+from simulator.figures import Draw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import networkx as nx
+    from numpy.typing import NDArray
+
+    from simulator.machine import Level
+
+D = TypeVar("D", bound=np.generic)
+_WORD = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Fabric:
+    """A graph in compressed rows: node i has the entries ``indptr[i]:indptr[i + 1]`` of the arrays of entries.
+
+    Parameters
+    ----------
+    name : as shown to people
+    nodes : name of each node
+    kinds : ``chip``, ``cpu``, ``nic`` or ``switch`` for each node
+    indptr : (nodes + 1,) first entry of each node
+    indices : (entries,) neighbour; every edge stands twice, once for each end
+    bandwidth_bytes_per_s : (entries,) one direction of one physical link [B/s]
+    links : (entries,) parallel physical links [1]
+    latency_s : (entries,) one hop [s]
+    scale_out : (entries,) whether the edge belongs to the network between machines
+    cuts : name of each declared cut -> (nodes,) whether the node lies on its first side
+    is_vertex_transitive : whether the fabric looks the same from every chip
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    kinds: tuple[str, ...]
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    bandwidth_bytes_per_s: NDArray[np.float64]
+    links: NDArray[np.int64]
+    latency_s: NDArray[np.float64]
+    scale_out: NDArray[np.bool_]
+    cuts: Mapping[str, NDArray[np.bool_]]
+    is_vertex_transitive: bool
+
+    @classmethod
+    def from_graph(cls, graph: nx.Graph[str]) -> Fabric:
+        """Freeze a graph that keeps the conventions of the builders.
+
+        Raises
+        ------
+        InputError : a node without a kind, an edge without bandwidth, links or latency, or a graph without chips
+        """
+        names = tuple(graph.nodes)
+        place = {name: i for i, name in enumerate(names)}
+        try:
+            kinds = tuple(data["kind"] for data in graph.nodes.values())
+            rows = [
+                (place[u], place[v], d["bandwidth_bytes_per_s"], d["links"], d["latency_s"], d["domain"] == "scale_out")
+                for u, v, d in graph.edges.data()
+            ]
+        except KeyError as error:
+            raise InputError(
+                f"a node or edge has no {error}",
+                where=f"graph {graph.graph.get('name', '')}",
+                remedy="nodes need kind; edges need bandwidth_bytes_per_s, links, latency_s and domain",
+            ) from None
+        if "chip" not in kinds:
+            raise InputError("the graph has no chips", remedy='give the nodes that compute kind = "chip"')
+        table = np.array(rows, dtype=np.float64).reshape(-1, 6)
+        ends = table[:, :2].astype(np.int64)
+        source = np.concatenate((ends[:, 0], ends[:, 1]))
+        order = np.argsort(source, kind="stable")
+        entries = np.concatenate((table[:, 2:], table[:, 2:]))[order]
+        indptr = np.concatenate(([0], np.cumsum(np.bincount(source, minlength=len(names)))))
+        return cls(
+            name=str(graph.graph.get("name", "")),
+            nodes=names,
+            kinds=kinds,
+            indptr=_frozen(indptr.astype(np.int64)),
+            indices=_frozen(np.concatenate((ends[:, 1], ends[:, 0]))[order]),
+            bandwidth_bytes_per_s=_frozen(entries[:, 0].copy()),
+            links=_frozen(entries[:, 1].astype(np.int64)),
+            latency_s=_frozen(entries[:, 2].copy()),
+            scale_out=_frozen(entries[:, 3].astype(np.bool_)),
+            cuts={name: _frozen(_members(side, place)) for name, side in graph.graph.get("cuts", {}).items()},
+            is_vertex_transitive=bool(graph.graph.get("vertex_transitive", False)),
+        )
+
+    @property
+    def chips(self) -> int:
+        """Chips [1]."""
+        return self.kinds.count("chip")
+
+    @property
+    def switches(self) -> int:
+        """Switch chips [1]."""
+        return self.kinds.count("switch")
+
+    @property
+    def edges(self) -> int:
+        """Pairs of nodes that are joined [1]."""
+        return len(self.indices) // 2
+
+    @property
+    def physical_links(self) -> int:
+        """Links, counting parallel ones [1]."""
+        return int(self.links.sum()) // 2
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Edges between two different chips along a shortest path: the most [1] and the mean over all pairs [1]."""
+
+    diameter: int
+    mean: float
+
+
+def degree(fabric: Fabric) -> int:
+    """Most neighbours of a chip [1]."""
+    return int(np.diff(fabric.indptr)[_chips(fabric)].max())
+
+
+def links_per_chip(fabric: Fabric) -> int:
+    """Most physical links of a chip [1]."""
+    return int(_row_sums(fabric, fabric.links.astype(np.float64))[_chips(fabric)].max())
+
+
+def injection_bytes_per_s(fabric: Fabric, *, scale_out: bool = False) -> float:
+    """What the least favoured chip can send at once over all its links inside its machine, or to the network [B/s]."""
+    rates = fabric.bandwidth_bytes_per_s * fabric.links * (fabric.scale_out == scale_out)
+    return float(_row_sums(fabric, rates)[_chips(fabric)].min())
+
+
+def cut_bytes_per_s(fabric: Fabric, cut: str) -> float:
+    """What crosses a declared cut in one direction [B/s]."""
+    side = fabric.cuts[cut]
+    source = np.repeat(np.arange(len(fabric.nodes)), np.diff(fabric.indptr))
+    crosses = side[source] & ~side[fabric.indices]
+    return float((fabric.bandwidth_bytes_per_s * fabric.links)[crosses].sum())
+
+
+def bisection(fabric: Fabric) -> tuple[float, str]:
+    """The least bandwidth of the declared cuts, one direction [B/s], and the name of that cut.
+
+    Every declared cut halves the chips, so this bounds the true bisection from above; the builders declare the cuts
+    that are known to be least for their kind of fabric.
+
+    Raises
+    ------
+    InputError : the graph declares no cut
+    """
+    if not fabric.cuts:
+        raise InputError(f"{fabric.name} declares no cut", remedy='put nodes of one half into graph.graph["cuts"]')
+    return min((cut_bytes_per_s(fabric, cut), cut) for cut in fabric.cuts)
+
+
+def distances(fabric: Fabric) -> Distances:
+    """Shortest paths between chips, counted in edges; exact, over all pairs.
+
+    A breadth-first search from up to 64 chips at once, one bit of a word for each, so that all pairs of a 9,216-chip
+    torus take seconds. From one chip suffices where the fabric looks the same from all.
+
+    Raises
+    ------
+    InputError : some chip cannot reach another
+    """
+    chips = np.flatnonzero(_chips(fabric))
+    if len(chips) == 1:
+        return Distances(0, 0.0)
+    sources = chips[:1] if fabric.is_vertex_transitive else chips
+    total, farthest = 0, 0
+    for first in range(0, len(sources), _WORD):
+        batch = sources[first : first + _WORD]
+        counts = _reached_at(fabric, batch, chips)
+        if sum(counts) != len(batch) * (len(chips) - 1):
+            raise InputError(f"{fabric.name} is not connected", remedy="join every chip to the rest")
+        total += sum(hops * count for hops, count in enumerate(counts, start=1))
+        farthest = max(farthest, max(hops for hops, count in enumerate(counts, start=1) if count))
+    return Distances(farthest, total / (len(sources) * (len(chips) - 1)))
+
+
+def diameter(fabric: Fabric) -> int:
+    """Most edges between two chips [1]; see :func:`distances`."""
+    return distances(fabric).diameter
+
+
+def mean_distance(fabric: Fabric) -> float:
+    """Mean edges between two different chips [1]; see :func:`distances`."""
+    return distances(fabric).mean
+
+
+def injection_of_levels(levels: Sequence[Level], draw: Draw | None = None) -> float:
+    """What one chip can send at once over all its links, from the closed form that the engine computes with [B/s].
+
+    Axes and meshes add up; switch levels stand behind the same links of the chip, so the fastest counts. An axis has
+    ``links`` in both directions, but one that does not close has only one neighbour at its ends.
+    """
+    draw = draw or Draw()
+    direct, switched = 0.0, 0.0
+    for level in levels:
+        rate = level.links * draw(level.link.bandwidth)
+        if level.kind == "axis":
+            direct += rate * (2 if level.wraps else 1)
+        elif level.kind == "mesh":
+            direct += rate * (level.size - 1)
+        else:
+            switched = max(switched, rate)
+    return direct + switched
+
+
+def _reached_at(fabric: Fabric, sources: NDArray[np.int64], chips: NDArray[np.int64]) -> list[int]:
+    """(source, chip) pairs first reached after 1, 2, … edges."""
+    rows = np.flatnonzero(np.diff(fabric.indptr))
+    starts = fabric.indptr[rows]
+    reached = np.zeros(len(fabric.nodes), dtype=np.uint64)
+    reached[sources] = np.uint64(1) << np.arange(len(sources), dtype=np.uint64)
+    counts: list[int] = []
+    while True:
+        grown = reached.copy()
+        grown[rows] |= np.bitwise_or.reduceat(reached[fabric.indices], starts)
+        new = grown & ~reached
+        if not new.any():
+            return counts
+        counts.append(int(np.bitwise_count(new[chips]).sum()))
+        reached = grown
+
+
+def _chips(fabric: Fabric) -> NDArray[np.bool_]:
+    return np.array([kind == "chip" for kind in fabric.kinds])
+
+
+def _row_sums(fabric: Fabric, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    return np.asarray(sums[fabric.indptr[1:]] - sums[fabric.indptr[:-1]])
+
+
+def _members(side: Sequence[str], place: Mapping[str, int]) -> NDArray[np.bool_]:
+    found = np.zeros(len(place), dtype=np.bool_)
+    found[[place[name] for name in side]] = True
+    return found
+
+
+def _frozen(array: NDArray[D]) -> NDArray[D]:
+    array.flags.writeable = False
+    return array

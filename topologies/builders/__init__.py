@@ -1,0 +1,57 @@
+"""Builders: from the ``[fabric]`` table of a machine to its graph, its levels and its legal slices.
+
+Adding a topology: a strict struct in ``topologies.fabrics``, one module here, one line in :data:`BUILDERS`.
+``networkx`` is imported inside the functions that make graphs, so that levels and slices cost nothing to ask for.
+"""
+
+from __future__ import annotations
+
+from simulator.errors import unknown_name
+from topologies.builders import leaf_spine, rail_fat_tree, star_planes, torus, two_tier_planes
+from topologies.builders.common import Builder, NetworkBuilder
+from topologies.builders.rail_fat_tree import join, network_level
+from topologies.builders.torus import shapes
+from topologies.fabrics import MachineFabric, NetworkFabric
+
+BUILDERS: dict[str, Builder] = {
+    "torus": Builder(torus.graph, torus.levels, torus.legal_chips),
+    "star-planes": Builder(star_planes.graph, star_planes.levels, star_planes.legal_chips),
+    "two-tier-planes": Builder(two_tier_planes.graph, two_tier_planes.levels, two_tier_planes.legal_chips),
+    "leaf-spine": Builder(leaf_spine.graph, leaf_spine.levels, leaf_spine.legal_chips),
+}
+"""Tag of the fabric struct -> how a machine of that kind is wired and cut."""
+
+NETWORK_BUILDERS: dict[str, NetworkBuilder] = {
+    "rail-fat-tree": NetworkBuilder(rail_fat_tree.network_level, rail_fat_tree.join),
+}
+"""Tag of the fabric struct -> how a network of that kind joins several machines."""
+
+
+def builder_of(fabric: MachineFabric) -> Builder:
+    """The builder of a machine's fabric."""
+    return BUILDERS[_tag(fabric, BUILDERS)]
+
+
+def network_builder_of(fabric: NetworkFabric) -> NetworkBuilder:
+    """The builder of a network's fabric."""
+    return NETWORK_BUILDERS[_tag(fabric, NETWORK_BUILDERS)]
+
+
+def _tag(fabric: MachineFabric | NetworkFabric, known: dict[str, Builder] | dict[str, NetworkBuilder]) -> str:
+    tag = str(fabric.__struct_config__.tag)
+    if tag not in known:
+        raise unknown_name("builder", tag, known)
+    return tag
+
+
+__all__ = [
+    "BUILDERS",
+    "NETWORK_BUILDERS",
+    "Builder",
+    "NetworkBuilder",
+    "builder_of",
+    "join",
+    "network_builder_of",
+    "network_level",
+    "shapes",
+]

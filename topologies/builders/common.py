@@ -1,0 +1,92 @@
+"""What every builder shares: its interface, the attributes of nodes and edges, and the error for an illegal slice.
+
+Conventions of the graphs (all builders, all machines):
+
+* nodes are named ``chip0``, ``cpu3``, ``nic1``, ``leaf2`` …; ``kind`` is ``chip``, ``cpu``, ``nic`` or ``switch``;
+  a switch has its ``tier`` (1 is next to the chips) and ``plane``; a chip has its ``node`` and whatever larger unit the
+  machine is made of (``cube``, ``rack``, ``group``).
+* edges have ``bandwidth_bytes_per_s`` (one direction of one physical link), ``links`` (how many in parallel),
+  ``latency_s`` (one hop), ``medium``, ``domain`` (``scale_up`` or ``scale_out``) and ``plane``.
+* ``graph.graph["cuts"]`` maps the name of each declared cut to the nodes on its one side; every cut has half of the
+  chips on each side (the smaller half where they are odd), so the least of them bounds the bisection from above.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from simulator.figures import Draw
+    from simulator.machine import Level, Link
+
+
+@dataclass(frozen=True)
+class Builder:
+    """How a machine of one kind is wired and cut.
+
+    Parameters
+    ----------
+    graph : ``graph(fabric, draw=None)`` -> the whole machine as a graph
+    levels : ``levels(fabric, chips)`` -> the levels of a legal slice, innermost first; an illegal number of chips is an
+        :class:`simulator.errors.InputError` that names the nearest legal ones
+    legal_chips : ``legal_chips(fabric)`` -> every legal number of chips, ascending
+    """
+
+    graph: Callable[..., nx.Graph[str]]
+    levels: Callable[..., tuple[Level, ...]]
+    legal_chips: Callable[..., tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class NetworkBuilder:
+    """How a network of one kind joins several machines.
+
+    Parameters
+    ----------
+    level : ``level(fabric)`` -> links of one chip [1] and edges between two ports [1]
+    join : ``join(machine_graph, machines, fabric, draw=None)`` -> one graph of all machines, their ports and switches
+    """
+
+    level: Callable[..., tuple[float, int]]
+    join: Callable[..., nx.Graph[str]]
+
+
+def new_graph(builder: str, title: str, link: Link) -> nx.Graph[str]:
+    """An empty graph that says who builds it, its title, and how sure its link bandwidth and latency are."""
+    import networkx as nx  # noqa: PLC0415 - heavy; levels and slices do without
+
+    return nx.Graph(
+        name=title,
+        builder=builder,
+        family=link.family,
+        bandwidth_kind=link.bandwidth.kind,
+        latency_kind=link.latency.kind,
+        cuts={},
+        vertex_transitive=True,
+    )
+
+
+def edge(link: Link, draw: Draw, *, links: int = 1, medium: str, plane: int = 0, share: float = 1.0) -> dict[str, Any]:
+    """Attributes of an edge of ``links`` physical links, each with ``share`` of the bandwidth of ``link``."""
+    return {
+        "bandwidth_bytes_per_s": draw(link.bandwidth) * share,
+        "links": links,
+        "latency_s": draw(link.latency),
+        "medium": medium,
+        "domain": "scale_up",
+        "plane": plane,
+    }
+
+
+def not_legal(chips: int, legal: Sequence[int], what: str) -> InputError:
+    """The error for a number of chips that no slice has, with the nearest legal numbers on both sides."""
+    at = bisect.bisect_left(legal, chips)
+    nearest = [str(count) for count in legal[max(0, at - 1) : at + 1]]
+    return InputError(f"{chips} chips are no legal slice of {what}", remedy=f"try {' or '.join(nearest)}")
