@@ -191,7 +191,7 @@ def distances(fabric: Fabric) -> Distances:
         if sum(counts) != len(batch) * (len(chips) - 1):
             raise InputError(f"{fabric.name} is not connected", remedy="join every chip to the rest")
         total += sum(hops * count for hops, count in enumerate(counts, start=1))
-        farthest = max(farthest, max(hops for hops, count in enumerate(counts, start=1) if count))
+        farthest = max(farthest, *(hops for hops, count in enumerate(counts, start=1) if count))
     return Distances(farthest, total / (len(sources) * (len(chips) - 1)))
 
 

@@ -34,7 +34,7 @@ class StarPlanes(Entry, frozen=True, tag_field="builder", tag="star-planes"):
 
 
 class TwoTierPlanes(Entry, frozen=True, tag_field="builder", tag="two-tier-planes"):
-    """Sub-planes of a two-tier Clos: in each plane every node has one first-tier switch, joined to all second-tier ones.
+    """Planes of a two-tier Clos: in each, every node has one first-tier switch, joined to all second-tier ones.
 
     A chip has ``chip_links`` links to its node's switch of each plane; each first-tier switch has one link to each of
     the plane's ``spines``. ``cpu_bandwidth`` [B/s] joins each CPU to the same switches. ``nodes_per_rack`` nodes stand

@@ -60,7 +60,7 @@ class NetworkBuilder:
 
 def new_graph(builder: str, title: str, link: Link) -> nx.Graph[str]:
     """An empty graph that says who builds it, its title, and how sure its link bandwidth and latency are."""
-    import networkx as nx  # noqa: PLC0415 - heavy; levels and slices do without
+    import networkx as nx
 
     return nx.Graph(
         name=title,

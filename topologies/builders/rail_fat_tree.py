@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError
 from simulator.figures import Draw
@@ -19,7 +19,7 @@ _HOPS = 4
 
 
 def network_level(fabric: RailFatTree) -> tuple[float, int]:
-    """Ports of one chip [1], below one where chips share a port, and edges from port to port (leaf, spine, leaf) [1]."""
+    """Ports of one chip [1], below one where chips share one, and edges from port to port over a spine [1]."""
     return fabric.ports / fabric.node_chips, _HOPS
 
 
@@ -34,15 +34,15 @@ def join(machine_graph: nx.Graph[str], machines: int, fabric: RailFatTree, draw:
     ------
     InputError : fewer than two machines, or more nodes than two tiers of switches reach
     """
-    import networkx as nx  # noqa: PLC0415 - heavy; levels do without
+    import networkx as nx
 
     draw = draw or Draw()
-    if machines < 2:  # noqa: PLR2004
+    if machines < 2:
         raise InputError(f"{machines} machine needs no network", remedy="join 2 or more machines")
-    chips = [name for name, kind in machine_graph.nodes(data="kind") if kind == "chip"]
+    chips = [name for name, data in machine_graph.nodes.items() if data["kind"] == "chip"]
     nodes = [chips[i : i + fabric.node_chips] for i in range(0, len(chips), fabric.node_chips)]
-    leaves, spines = _rail_switches(len(nodes) * machines, fabric.radix)
-    built = nx.Graph(**machine_graph.graph)
+    leaves, _ = _rail_switches(len(nodes) * machines, fabric.radix)
+    built: nx.Graph[str] = nx.Graph(**machine_graph.graph)
     built.graph.update(name=f"{machines} x {machine_graph.graph['name']}", builder="rail-fat-tree", machines=machines)
     port = {
         "bandwidth_bytes_per_s": draw(fabric.link.bandwidth),
@@ -69,7 +69,7 @@ def join(machine_graph: nx.Graph[str], machines: int, fabric: RailFatTree, draw:
         if machine < machines // 2:
             half += [name for name, data in built.nodes.items() if data["machine"] == machine]
     for rail, names in enumerate(ports):
-        _add_rail(built, rail, names, leaves, spines, fabric.radix, port)
+        _add_rail(built, names, fabric, {**port, "plane": rail})
     is_even = fabric.ports % fabric.node_chips == 0 or fabric.node_chips % fabric.ports == 0
     built.graph["cuts"] = {"half of the machines": half}
     built.graph["vertex_transitive"] = (
@@ -86,7 +86,7 @@ def _served(rail: int, fabric: RailFatTree, members: Sequence[str]) -> list[str]
 
 
 def _rail_switches(nodes: int, radix: int) -> tuple[int, int]:
-    """Leaves and spines of one rail of ``nodes`` ports: one leaf if it has the ports, else half of each leaf's go up."""
+    """Leaves and spines of one rail of ``nodes`` ports: one leaf if it has the ports, else half of each goes up."""
     if nodes <= radix:
         return 1, 0
     down = radix // 2
@@ -99,19 +99,18 @@ def _rail_switches(nodes: int, radix: int) -> tuple[int, int]:
     return leaves, math.ceil(leaves * down / radix)
 
 
-def _add_rail(  # noqa: PLR0913, PLR0917 - one rail: its ports, its switches, their wiring
-    built: nx.Graph[str], rail: int, names: list[str], leaves: int, spines: int, radix: int, port: dict[str, object]
-) -> None:
-    """Add the leaves and spines of one rail; a leaf's links up are spread over the spines as evenly as they go."""
-    attributes = {**port, "plane": rail}
+def _add_rail(built: nx.Graph[str], names: list[str], fabric: RailFatTree, port: dict[str, Any]) -> None:
+    """Add the leaves and spines of the rail of ``port``; links up are spread over the spines as evenly as they go."""
+    rail = port["plane"]
+    leaves, spines = _rail_switches(len(names), fabric.radix)
     tops = [f"spine{rail}-{i}" for i in range(spines)]
-    down = radix // 2 if spines else radix
+    down = fabric.radix // 2 if spines else fabric.radix
     built.add_nodes_from(tops, kind="switch", tier=2, plane=rail)
     for index in range(leaves):
         leaf = f"leaf{rail}-{index}"
         built.add_node(leaf, kind="switch", tier=1, plane=rail)
-        built.add_edges_from((leaf, name, attributes) for name in names[index * down : (index + 1) * down])
+        built.add_edges_from((leaf, name, port) for name in names[index * down : (index + 1) * down])
         for spine, top in enumerate(tops):
             up = (down + (spine + index) % spines) // spines
             if up:
-                built.add_edge(leaf, top, **{**attributes, "links": up})
+                built.add_edge(leaf, top, **{**port, "links": up})

@@ -63,9 +63,9 @@ def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw |
             at = coord[axis]
             if at + 1 < side:
                 crosses = (at + 1) % inside == 0
-                attributes = double if wraps and side == 2 else optical if crosses else copper  # noqa: PLR2004
+                attributes = double if wraps and side == 2 else optical if crosses else copper
                 built.add_edge(names[index], names[index + stride], **attributes)
-            elif wraps and side > 2:  # noqa: PLR2004 - two chips have their second link beside the first
+            elif wraps and side > 2:
                 built.add_edge(names[index], names[index - (side - 1) * stride], **optical)
         built.graph["cuts"][f"axis {_AXES[axis]}"] = [
             name for name, coord in zip(names, coordinates, strict=True) if coord[axis] < side // 2
@@ -89,7 +89,7 @@ def shapes(fabric: Torus, chips: int) -> list[Shape]:
 @lru_cache(maxsize=4096)
 def _shapes(dims: Shape, cube: Shape, chips: int) -> tuple[Shape, ...]:
     cubes, rest = divmod(chips, math.prod(cube))
-    if 1 <= chips and rest == 0 and cubes <= math.prod(dims) // math.prod(cube):
+    if chips >= 1 and rest == 0 and cubes <= math.prod(dims) // math.prod(cube):
         found = {
             tuple(sorted(m * side for m, side in zip(factors, cube, strict=True)))
             for factors in _factorisations(cubes, len(cube))

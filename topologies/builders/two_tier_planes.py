@@ -1,4 +1,4 @@
-"""Sub-planes of a two-tier Clos: in every plane, one first-tier switch a node under the plane's second-tier switches."""
+"""Planes of a two-tier Clos: in each, one first-tier switch a node under the second-tier switches of the plane."""
 
 from __future__ import annotations
 
