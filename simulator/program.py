@@ -54,9 +54,9 @@ class Published(Entry, frozen=True):
 
     parameters: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
     active: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
-    active_has_embedding: bool = True
     source: str
     locator: str = ""
+    active_has_embedding: bool = True
 
 
 class Transformer(Entry, frozen=True):
