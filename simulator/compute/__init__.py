@@ -1,0 +1,1 @@
+"""Time of single operators on one chip: a tiled roofline."""

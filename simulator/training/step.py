@@ -1,0 +1,206 @@
+"""Price one training step of one plan on one slice, with its parts and its memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from simulator.collectives import level_rows
+from simulator.compute.chip import chip_row
+from simulator.errors import InputError, InternalError
+from simulator.figures import Draw
+from simulator.training.plans import plan_rows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simulator.machine import Dtype, Slice
+    from simulator.program import Plan, Program, Stack
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Memory of the fullest chip [B]; ``needed_bytes`` is the sum of the parts."""
+
+    weights_bytes: float
+    gradients_bytes: float
+    optimizer_bytes: float
+    activations_bytes: float
+    logits_bytes: float
+    needed_bytes: float
+    available_bytes: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the chip has room."""
+        return self.needed_bytes <= self.available_bytes
+
+    @property
+    def largest(self) -> str:
+        """Name of the largest part."""
+        parts = {
+            "weights": self.weights_bytes,
+            "gradients": self.gradients_bytes,
+            "optimizer state": self.optimizer_bytes,
+            "activations": self.activations_bytes,
+            "logits": self.logits_bytes,
+        }
+        return max(parts, key=lambda name: parts[name])
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step [s]: the parts sum to ``seconds``.
+
+    ``mfu`` is model FLOPs (3 x forward; causal attention counted over the keys it sees; nothing recomputed) over the
+    peak of the matmul dtype of all chips of the slice.
+    """
+
+    plan: Plan
+    seconds: float
+    compute_s: float
+    tensor_s: float
+    context_s: float
+    expert_s: float
+    data_s: float
+    pipeline_s: float
+    bubble_s: float
+    optimizer_s: float
+    overhead_s: float
+    tokens_per_s: float
+    mfu: float
+    memory: StepMemory
+
+    @property
+    def exposed_communication_s(self) -> float:
+        """All communication that shows [s]."""
+        return self.tensor_s + self.context_s + self.expert_s + self.data_s + self.pipeline_s
+
+
+class Arrays(NamedTuple):
+    """What the training kernel takes, but for the plans."""
+
+    program: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    work: NDArray[np.float64]
+    chip: NDArray[np.float64]
+    levels: NDArray[np.float64]
+    stack: NDArray[np.float64]
+
+
+def training_arrays(
+    program: Program, part: Slice, stack: Stack, *, sequence: int, batch: int, dtype: Dtype, draw: Draw
+) -> Arrays:
+    """Unpack everything that one step needs into the kernel's arrays.
+
+    Raises
+    ------
+    InputError : the stack has no training part
+    """
+    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+
+    if stack.training is None:
+        raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
+    shares = stack.training
+    model = program.model
+    experts = model.experts
+    counts = np.array(
+        [
+            model.hidden,
+            model.layers,
+            program.moe_layers,
+            experts.count if experts else 1,
+            experts.active if experts else 1,
+            experts.shared if experts else 0,
+            program.split_parameters_per_layer,
+            program.whole_parameters_per_layer,
+            program.expert_parameters_per_layer,
+            program.embedding_parameters,
+            program.kv_values_per_token,
+            model.vocab,
+        ],
+        dtype=np.float64,
+    )
+    row = np.array(
+        [
+            draw(shares.tensor_exposed),
+            draw(shares.context_exposed),
+            draw(shares.expert_exposed),
+            draw(shares.data_exposed),
+            draw(shares.parameter_gather_exposed),
+            draw(shares.traffic_factor),
+            draw(shares.launch),
+            draw(shares.expert_matmul_factor),
+            draw(shares.step_overhead),
+            draw(shares.jitter),
+            draw(shares.memory_reserve),
+            draw(part.machine.software.collective_launch),
+        ]
+    )
+    work = np.array([sequence, batch], dtype=np.float64)
+    return Arrays(
+        program.rows, counts, work, chip_row(part.chip, dtype, draw), level_rows(part.levels, draw), row
+    )
+
+
+def step(
+    program: Program, plan: Plan, part: Slice, stack: Stack, *, sequence: int, batch: int, draw: Draw | None = None
+) -> Step:
+    """Price one step of ``batch`` sequences of ``sequence`` tokens.
+
+    Parameters
+    ----------
+    program, plan : the model and how it is spread; the plan uses at most the chips of the slice
+    part : the slice
+    stack : a stack with a training part
+    sequence, batch : tokens of a sequence, sequences of a step [1]
+    draw : values of uncertain figures; the stated ones by default
+
+    Raises
+    ------
+    InputError : the plan does not lie on the slice
+    InternalError : the parts do not sum to the whole
+    """
+    from simulator.training import kernels  # noqa: PLC0415 - compiles on first use
+
+    if plan.chips > part.chips:
+        raise InputError(f"plan {plan} uses {plan.chips} chips, the slice has {part.chips}")
+    arrays = training_arrays(
+        program, part, stack, sequence=sequence, batch=batch, dtype=plan.dtype, draw=draw or Draw()
+    )
+    return price_plan(program, plan, part, arrays, kernels.step_fast)
+
+
+def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, kernel: object) -> Step:
+    """Run the step kernel (plain or compiled) on one plan and pack its answer; see :func:`step`."""
+    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+
+    from simulator.training import kernels  # noqa: PLC0415 - compiles on first use
+
+    parts = np.empty(10)
+    memory = np.empty(7)
+    scratch = np.empty((arrays.levels.shape[0] + 1, 6))
+    row = plan_rows([plan])[0]
+    seconds = float(kernel(*_ordered(arrays), row, scratch, parts, memory))  # type: ignore[operator]
+    if not np.isfinite(seconds):
+        raise InputError(f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}")
+    if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:
+        raise InternalError(f"parts of a step sum to {parts[:9].sum()!r}, not {seconds!r} ({plan})")
+    sequence, batch = arrays.work
+    tokens = sequence * batch
+    flops = 3 * kernels.forward_flops_per_token(program.rows, sequence) * tokens
+    return Step(
+        plan,
+        seconds,
+        *(float(value) for value in parts[:9]),
+        tokens_per_s=tokens / seconds,
+        mfu=flops / (seconds * part.chips * arrays.chip[0]),
+        memory=StepMemory(*(float(value) for value in memory)),
+    )
+
+
+def _ordered(arrays: Arrays) -> tuple[NDArray[np.float64], ...]:
+    return tuple(arrays)
