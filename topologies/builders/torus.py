@@ -33,7 +33,8 @@ def graph(fabric: Torus, draw: Draw | None = None) -> nx.Graph[str]:
 def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw | None = None) -> nx.Graph[str]:
     """A slice of ``shape`` chips as a torus, or as a mesh where ``wraps`` is false.
 
-    An axis of two chips that wraps has two parallel links where longer ones have two neighbours.
+    An axis of two chips that wraps has two parallel links where longer ones have two neighbours. Cuts lie across the
+    axes of even length, which halve the chips; across all where none is even.
     """
     draw = draw or Draw()
     title = f"{'torus' if wraps else 'mesh'} {'x'.join(map(str, shape))}"
@@ -67,9 +68,10 @@ def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw |
                 built.add_edge(names[index], names[index + stride], **attributes)
             elif wraps and side > 2:
                 built.add_edge(names[index], names[index - (side - 1) * stride], **optical)
-        built.graph["cuts"][f"axis {_AXES[axis]}"] = [
-            name for name, coord in zip(names, coordinates, strict=True) if coord[axis] < side // 2
-        ]
+        if side % 2 == 0 or not any(other % 2 == 0 for other in shape):
+            built.graph["cuts"][f"axis {_AXES[axis]}"] = [
+                name for name, coord in zip(names, coordinates, strict=True) if coord[axis] < side // 2
+            ]
     return built
 
 
