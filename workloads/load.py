@@ -1,0 +1,197 @@
+"""Models, software stacks and tasks by name, or from a user's file; strict, with their sources checked."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import msgspec
+
+from simulator.errors import InputError, unknown_name
+from simulator.figures import Source, figures_of, settle_all
+from simulator.files import read_toml
+from simulator.program import Stack, Transformer
+from workloads.program import count
+from workloads.tasks import ClusterTask, ServingTask, Task, TaskFile, TrainingTask, read_task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HERE = Path(__file__).parent
+Kind = Literal["models", "stacks", "tasks"]
+LARGEST_PARAMETERS = 1e15
+TOLERANCE = 0.02
+"""How far a model's own count may lie from the published one: more is a slip in the file, not rounding."""
+T = TypeVar("T")
+
+
+def model(name: str) -> Transformer:
+    """A model by name or alias, or from a user's TOML file.
+
+    Raises
+    ------
+    InputError : unknown name, or a file that is wrong
+    """
+    if _is_path(name):
+        return _read_model(_path(name))
+    aliases = _aliases()
+    known = _known(name, "model", {*_stems("models"), *aliases})
+    found = _named_model(aliases.get(known, known))
+    return found if found.name == known else msgspec.structs.replace(found, name=known)
+
+
+def stack(name: str) -> Stack:
+    """A software stack by name, or from a user's TOML file; see :func:`model`."""
+    return _read_stack(_path(name)) if _is_path(name) else _named_stack(_known(name, "stack", _stems("stacks")))
+
+
+def task(name: str) -> Task:
+    """A task by name (``train-MODEL``, ``serve-MODEL``, ``cluster-day``), or from a user's TOML file; see :func:`model`."""
+    return _read_task(_path(name)) if _is_path(name) else _named_task(_known(name, "workload", _stems("tasks")))
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """Every name of ``"models"`` (aliases of the same weights' architecture included), ``"stacks"`` or ``"tasks"``."""
+    found = set(_stems(kind))
+    if kind == "models":
+        found |= set(_aliases())
+    return tuple(sorted(found))
+
+
+@functools.cache
+def sources() -> Mapping[str, Source]:
+    """Where the figures come from, by id."""
+    return read_toml(HERE / "sources.toml", dict[str, Source])
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".toml") or "/" in name or "\\" in name
+
+
+def _path(name: str) -> Path:
+    if not name.isprintable():
+        raise InputError(f"{name[:80]!r} is not a file name", remedy="name a TOML file")
+    return Path(name)
+
+
+def _known(name: str, kind: str, known: set[str] | tuple[str, ...]) -> str:
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return name
+
+
+@functools.cache
+def _stems(kind: Kind) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in (HERE / kind).glob("*.toml")))
+
+
+@functools.cache
+def _aliases() -> Mapping[str, str]:
+    """Alias -> name of the model's file."""
+    return {alias: name for name in _stems("models") for alias in _named_model(name).aliases}
+
+
+@functools.cache
+def _named_model(name: str) -> Transformer:
+    return _read_model(HERE / "models" / f"{name}.toml")
+
+
+@functools.cache
+def _named_stack(name: str) -> Stack:
+    return _read_stack(HERE / "stacks" / f"{name}.toml")
+
+
+@functools.cache
+def _named_task(name: str) -> Task:
+    return _read_task(HERE / "tasks" / f"{name}.toml")
+
+
+def _read_model(path: Path) -> Transformer:
+    found = read_toml(path, Transformer)
+    _check_source(found.published.source, f"{path}: published.source")
+    _check_architecture(found, str(path))
+    return found
+
+
+def _read_stack(path: Path) -> Stack:
+    found = read_toml(path, Stack)
+    if found.training is None and found.serving is None:
+        raise InputError("describes neither training nor serving", where=str(path), remedy="add [training] or [serving]")
+    found = settle_all(found, f"stack/{found.name}", str(path))
+    for figure in figures_of(found):
+        if figure.source:
+            _check_source(figure.source, f"{path}: {figure.key}")
+        if figure.dimension == "1" and figure.key.rsplit(".", 1)[-1] in _SHARES and figure.si_high > 1:
+            raise InputError(
+                f"{figure.high:g} {figure.unit} is more than the whole", where=f"{path}: {figure.key}", remedy="at most 1"
+            )
+    return found
+
+
+_SHARES = {
+    "tensor_exposed",
+    "context_exposed",
+    "expert_exposed",
+    "data_exposed",
+    "parameter_gather_exposed",
+    "communication_exposed",
+    "memory_fraction",
+    "memory_reserve",
+    "expert_matmul_factor",
+}
+"""Figures of a stack that are shares of a whole."""
+
+
+def _read_task(path: Path) -> Task:
+    found = read_task(read_toml(path, TaskFile), str(path))
+    for where, source in found.cited:
+        _check_source(source, f"{path}: {where}")
+    for where, name in found.models:
+        if name not in names("models"):
+            raise unknown_name("model", name, names("models"), where=f"{path}: {where}")
+    return found
+
+
+def _check_source(source: str, where: str) -> None:
+    if source not in sources():
+        raise unknown_name("source", source, sources(), where=where)
+
+
+def _check_architecture(found: Transformer, where: str) -> None:
+    """Refuse what the field bounds cannot see: parts that contradict each other, or a count that misses the published one."""
+    experts = found.experts
+    if found.heads % found.kv_heads:
+        raise InputError(
+            f"kv_heads = {found.kv_heads} does not divide heads = {found.heads}",
+            where=f"{where}: kv_heads",
+            remedy="every key-value head serves the same number of heads",
+        )
+    if found.windowed_layers > found.layers or bool(found.windowed_layers) != bool(found.window):
+        raise InputError(
+            f"{found.windowed_layers} windowed layers of {found.layers}, window {found.window}",
+            where=f"{where}: windowed_layers",
+            remedy="state both window and windowed_layers, at most all layers, or neither",
+        )
+    if experts and experts.active > experts.count:
+        raise InputError(
+            f"{experts.active} of {experts.count} experts cannot be active",
+            where=f"{where}: experts.active",
+            remedy="active is at most count",
+        )
+    if experts and experts.dense_layers >= found.layers:
+        raise InputError(
+            f"{experts.dense_layers} dense layers leave no layer of {found.layers} to the experts",
+            where=f"{where}: experts.dense_layers",
+            remedy="fewer dense_layers, or no [experts]",
+        )
+    counted, stated = count(found).parameters, found.published.parameters
+    if counted > LARGEST_PARAMETERS or abs(counted - stated) > TOLERANCE * stated:
+        raise InputError(
+            f"the architecture holds {counted:.5g} parameters, published are {stated:.5g}",
+            where=f"{where}: published.parameters",
+            remedy="mend the architecture, or state the parameters of the decoder alone",
+        )
+
+
+__all__ = ["ClusterTask", "Kind", "ServingTask", "Task", "TrainingTask", "model", "names", "sources", "stack", "task"]
