@@ -1,0 +1,5 @@
+"""What machines are and how they are wired: the catalogue (TOML) and the graph builders."""
+
+from topologies.load import chip, entry, machine, names, network, network_entry, resolve, sources, sources_of
+
+__all__ = ["chip", "entry", "machine", "names", "network", "network_entry", "resolve", "sources", "sources_of"]

@@ -1,0 +1,169 @@
+"""What must hold between the fields of a catalogue file, beyond the shape that :mod:`topologies.schema` gives it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from simulator import units
+from simulator.errors import InputError, unknown_name
+from simulator.figures import Figure, figures_of
+from simulator.machine import Chip, Hypothesis
+from topologies.fabrics import LeafSpine, MachineFabric, StarPlanes, Torus, TwoTierPlanes
+from topologies.schema import MachineEntry, SourceEntry
+
+LARGEST = {
+    "bytes": 1e18,
+    "bytes_per_s": 1e18,
+    "s": 1e10,
+    "flops": 1e21,
+    "w": 1e12,
+    "usd": 1e15,
+    "usd_per_s": 1e6,
+    "usd_per_j": 1.0,
+    "per_s": 1.0,
+    "kg_per_j": 1.0,
+    "1": 1e5,
+}
+"""Dimension -> the largest number in SI base units that is taken for a figure of one machine rather than for a slip."""
+
+_SHARES = frozenset({"fraction", "attention_fraction"})
+_DIVISORS = frozenset({"life", "half_size"})
+_WEIGHT_SLACK = 1e-9
+
+
+def check_figures(node: object, where: str, sources: Mapping[str, SourceEntry]) -> None:
+    """Check the bounds and the source of every settled figure inside ``node``.
+
+    Raises
+    ------
+    InputError : a zero where a division waits, a share above one, a number out of all proportion, an unknown source
+    """
+    for figure in figures_of(node):
+        check_figure(figure, f"{where}: {path_of(figure)}", sources)
+
+
+def path_of(figure: Figure) -> str:
+    """The dotted path of a settled figure inside its file."""
+    return figure.key.split("/", 2)[2]
+
+
+def check_figure(figure: Figure, where: str, sources: Mapping[str, SourceEntry]) -> None:
+    """Check one settled figure; see :func:`check_figures`."""
+    if figure.source and figure.source not in sources:
+        raise unknown_name("source", figure.source, sources, where=f"{where}.source")
+    least, above_zero, most = _limits(figure)
+    unit = units.DISPLAY[figure.dimension]
+    if figure.si_low < least or (above_zero and figure.si_low == 0):
+        bound = "more than 0" if above_zero else f"at least {least:g}"
+        raise InputError(f"{figure.low:g} {figure.unit} is not {bound}", where=f"{where}.low", remedy="raise it")
+    if figure.si_high > most:
+        raise InputError(
+            f"{figure.high:g} {figure.unit} is out of all proportion, above {most:g} {unit}",
+            where=f"{where}.high",
+            remedy="check the number and its unit",
+        )
+
+
+def _limits(figure: Figure) -> tuple[float, bool, float]:
+    """Least number in SI base units, whether zero is refused as well, and the largest number."""
+    *inner, last = path_of(figure).split("@")[0].split(".")
+    if last in _SHARES or (inner and inner[-1] in _SHARES):
+        return 0.0, True, 1.0
+    if last == "idle":
+        return 0.0, False, 1.0
+    if last == "pue":
+        return 1.0, False, LARGEST["1"]
+    above_zero = figure.dimension in {"bytes", "bytes_per_s", "flops"} or last in _DIVISORS
+    return 0.0, above_zero, LARGEST[figure.dimension]
+
+
+def check_chip(chip: Chip, where: str) -> None:
+    """Check that a chip has bf16 (what a wanted dtype falls back to) and an achieved fraction for each dtype it has."""
+    if "bf16" not in chip.peak:
+        raise InputError("bf16 is missing", where=f"{where}: peak", remedy="state the dense bf16 peak of the chip")
+    for dtype in chip.peak:
+        if dtype not in chip.matmul.fraction:
+            raise InputError(
+                f"{dtype} is missing", where=f"{where}: matmul.fraction", remedy=f"add it, as peak.{dtype} stands"
+            )
+    for dtype in chip.matmul.fraction:
+        if dtype not in chip.peak:
+            raise InputError(f"{dtype} has no peak", where=f"{where}: matmul.fraction.{dtype}", remedy="take it out")
+
+
+def chips_of(fabric: MachineFabric) -> int:
+    """How many chips a fabric joins."""
+    match fabric:
+        case Torus():
+            return math.prod(fabric.dims)
+        case StarPlanes():
+            return fabric.chips
+        case TwoTierPlanes():
+            return fabric.nodes * fabric.chips_per_node
+        case LeafSpine():
+            return fabric.groups * fabric.chips_per_group
+
+
+def check_machine(entry: MachineEntry, where: str) -> None:
+    """Check counts and hypotheses of a machine.
+
+    Raises
+    ------
+    InputError : the fabric joins another number of chips, the allocation unit does not divide it, weights do not sum
+        to one, the first hypothesis is not the file's own reading, a phase has no stack
+    """
+    joined = chips_of(entry.fabric)
+    if joined != entry.chips:
+        raise InputError(
+            f"{entry.chips} does not equal the {joined} chips of [fabric]",
+            where=f"{where}: chips",
+            remedy="correct one of them",
+        )
+    if isinstance(entry.fabric, Torus):
+        _check_torus(entry.fabric, where)
+    if entry.chips % entry.allocation.chips:
+        raise InputError(
+            f"{entry.allocation.chips} does not divide {entry.chips} chips",
+            where=f"{where}: allocation.chips",
+            remedy="name a unit that the machine is a whole number of",
+        )
+    for phase in ("training", "serving"):
+        if phase not in entry.stacks:
+            raise InputError(f"{phase} is missing", where=f"{where}: stacks", remedy=f'add {phase} = "NAME OF A STACK"')
+    _check_hypotheses(entry.hypotheses, entry.reading, where)
+
+
+def _check_torus(fabric: Torus, where: str) -> None:
+    if len(fabric.cube) != len(fabric.dims):
+        raise InputError(
+            f"{len(fabric.cube)} axes are not the {len(fabric.dims)} of dims",
+            where=f"{where}: fabric.cube",
+            remedy="one each",
+        )
+    for axis, (whole, part) in enumerate(zip(fabric.dims, fabric.cube, strict=True)):
+        if whole % part:
+            raise InputError(
+                f"{part} does not divide {whole}", where=f"{where}: fabric.cube[{axis}]", remedy="dims are whole cubes"
+            )
+
+
+def _check_hypotheses(hypotheses: Iterable[Hypothesis], reading: str, where: str) -> None:
+    known = list(hypotheses)
+    if not known:
+        return
+    place = f"{where}: hypotheses"
+    names = [hypothesis.name for hypothesis in known]
+    if len(set(names)) != len(names):
+        raise InputError("two hypotheses have the same name", where=place, remedy="rename one")
+    total = sum(hypothesis.weight for hypothesis in known)
+    if abs(total - 1) > _WEIGHT_SLACK:
+        raise InputError(f"the weights sum to {total:g}", where=place, remedy="make them sum to 1")
+    if known[0].figures:
+        raise InputError(
+            "the first hypothesis replaces figures",
+            where=f"{place}[0]",
+            remedy="the first is the reading in the file itself",
+        )
+    if not reading:
+        raise InputError("is empty", where=f"{where}: reading", remedy="say which reading the figures in the file are")

@@ -1,0 +1,296 @@
+"""Reads the catalogue: names to machines, chips and networks, with every figure checked and given its key.
+
+A machine is named by its file in the catalogue, by an alias, or by the path of a user's own file, which is held to the
+same rules, may use the chips and networks of the catalogue or a ``NAME.toml`` beside it, and may bring its own sources.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from simulator.errors import InputError, unknown_name
+from simulator.figures import Figure, figures_of, settle, settle_all
+from simulator.files import parse_toml, read_text
+from simulator.machine import Chip, Hypothesis, Machine, Network
+from topologies.checks import check_chip, check_figure, check_figures, check_machine, path_of
+from topologies.schema import Kind, MachineEntry, NetworkEntry, SourceEntry, Sources
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent / "catalogue"
+KINDS: tuple[Kind, ...] = ("machines", "chips", "networks")
+
+
+def machine(name_or_path: str, hypothesis: str = "") -> Machine:
+    """The machine of this name, alias or file, under its own reading or under one of its hypotheses.
+
+    Raises
+    ------
+    InputError : nothing has this name; the file is wrong; the machine has no such hypothesis
+    """
+    if _is_path(name_or_path):
+        return _assembled(_read_machine(Path(name_or_path), name_or_path), hypothesis)
+    return _named_machine(resolve("machines", name_or_path), hypothesis)
+
+
+def entry(name_or_path: str) -> MachineEntry:
+    """What the file of a machine says, with its figures settled."""
+    return _read(name_or_path).entry
+
+
+def sources_of(name_or_path: str) -> Sources:
+    """The sources that a machine's figures may name: those of the catalogue and those that its own file brings."""
+    return _read(name_or_path).sources
+
+
+def chip(name: str) -> Chip:
+    """The chip of this name in the catalogue."""
+    return _named_chip(resolve("chips", name))
+
+
+def network(name: str) -> Network:
+    """The network of this name or alias in the catalogue."""
+    return _joined(network_entry(name))
+
+
+def network_entry(name: str) -> NetworkEntry:
+    """What the file of a network says, with its figures settled."""
+    return _named_network(resolve("networks", name))
+
+
+@functools.cache
+def sources() -> Sources:
+    """The sources of the catalogue by id."""
+    path = ROOT / "sources.toml"
+    return parse_toml(read_text(path), dict[str, SourceEntry], _shown(path))
+
+
+@functools.cache
+def names(kind: Kind) -> tuple[str, ...]:
+    """The names in one folder of the catalogue, without aliases, in alphabetical order."""
+    return tuple(sorted(path.stem for path in (ROOT / kind).glob("*.toml")))
+
+
+def resolve(kind: Kind, name: str) -> str:
+    """The name that a name or alias stands for.
+
+    Raises
+    ------
+    InputError : nothing has this name; says which names are near
+    """
+    if name in names(kind):
+        return name
+    aliases = _aliases(kind)
+    if name not in aliases:
+        raise unknown_name(kind.removesuffix("s"), name, (*names(kind), *aliases))
+    return aliases[name]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A machine's file, the chip and network that it names, and the sources that its figures may name."""
+
+    entry: MachineEntry
+    chip: Chip
+    network: Network
+    sources: Sources
+    where: str
+
+
+@functools.cache
+def _named_machine(name: str, hypothesis: str) -> Machine:
+    return _assembled(_named_reading(name), hypothesis)
+
+
+@functools.cache
+def _named_reading(name: str) -> _Reading:
+    path = ROOT / "machines" / f"{name}.toml"
+    return _read_machine(path, _shown(path))
+
+
+@functools.cache
+def _named_chip(name: str) -> Chip:
+    path = ROOT / "chips" / f"{name}.toml"
+    return _read_chip(path, _shown(path), sources())
+
+
+@functools.cache
+def _named_network(name: str) -> NetworkEntry:
+    path = ROOT / "networks" / f"{name}.toml"
+    return _read_network(path, _shown(path), sources())
+
+
+@functools.cache
+def _aliases(kind: Kind) -> Mapping[str, str]:
+    if kind == "chips":
+        return {}
+    read = entry if kind == "machines" else network_entry
+    return {alias: name for name in names(kind) for alias in read(name).aliases}
+
+
+def _read(name_or_path: str) -> _Reading:
+    if _is_path(name_or_path):
+        return _read_machine(Path(name_or_path), name_or_path)
+    return _named_reading(resolve("machines", name_or_path))
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".toml") or "/" in name or os.sep in name
+
+
+def _shown(path: Path) -> str:
+    """A file of the catalogue as it is named to people: its path inside the project."""
+    return str(path.relative_to(ROOT.parent.parent))
+
+
+def _read_machine(path: Path, where: str) -> _Reading:
+    raw = parse_toml(read_text(path), MachineEntry, where)
+    known = sources() | raw.sources
+    found = settle_all(msgspec.structs.replace(raw, hypotheses=()), f"machine/{raw.name}", where)
+    _check_name(found.name, path, where)
+    check_figures(found, where, known)
+    is_own = path.parent != ROOT / "machines"
+    used_chip = _read_beside(found.chip, "chips", path, known) if is_own else None
+    used_network = _read_beside(found.network, "networks", path, known) if is_own else None
+    used_chip = used_chip or _at(f"{where}: chip", chip, found.chip)
+    used_network = used_network or _at(f"{where}: network", network_entry, found.network)
+    settled = tuple(_settled(each, found, used_chip, known, where) for each in raw.hypotheses)
+    found = msgspec.structs.replace(found, hypotheses=settled)
+    check_machine(found, where)
+    return _Reading(found, used_chip, _joined(used_network), known, where)
+
+
+def _read_beside(name: str, kind: Kind, machine_path: Path, known: Sources) -> Any:
+    """The chip or network in ``NAME.toml`` beside a user's machine, if there is one."""
+    path = machine_path.parent / f"{name}.toml"
+    if path == machine_path or not path.is_file():
+        return None
+    return _read_chip(path, str(path), known) if kind == "chips" else _read_network(path, str(path), known)
+
+
+def _read_chip(path: Path, where: str, known: Sources) -> Chip:
+    raw = parse_toml(read_text(path), Chip, where)
+    found = settle_all(raw, f"chip/{raw.name}", where)
+    _check_name(found.name, path, where)
+    check_figures(found, where, known)
+    check_chip(found, where)
+    return found
+
+
+def _read_network(path: Path, where: str, known: Sources) -> NetworkEntry:
+    raw = parse_toml(read_text(path), NetworkEntry, where)
+    found = settle_all(raw, f"network/{raw.name}", where)
+    _check_name(found.name, path, where)
+    check_figures(found, where, known)
+    return found
+
+
+def _check_name(name: str, path: Path, where: str) -> None:
+    """In the catalogue, and for what is found by its name beside a user's file, file and name are the same."""
+    if path.is_relative_to(ROOT) and name != path.stem:
+        raise InputError(f"{name!r} is not the name of the file", where=f"{where}: name", remedy=f'write "{path.stem}"')
+
+
+def _at(where: str, read: Any, name: str) -> Any:
+    """Read what a field names; an unknown name is then an error of that field."""
+    try:
+        return read(name)
+    except InputError as error:
+        if error.where:
+            raise
+        raise InputError(str(error).replace("\n  ", ", "), where=where, remedy="correct the name") from None
+
+
+def _settled(hypothesis: Hypothesis, entry: MachineEntry, chip: Chip, known: Sources, where: str) -> Hypothesis:
+    """Settle the figures of a hypothesis by the figures that they replace.
+
+    Raises
+    ------
+    InputError : a path at which the machine and its chip have no figure; see also :func:`simulator.figures.settle`
+    """
+    base = figures_by_path(entry, chip)
+    figures = {}
+    for path, figure in hypothesis.figures.items():
+        place = f"{where}: hypotheses.{hypothesis.name}.{path}"
+        if path not in base:
+            raise unknown_name("figure", path, base, where=place)
+        settled = settle(figure, f"{base[path].key}@{hypothesis.name}", base[path].dimension, place)
+        check_figure(settled, place, known)
+        figures[path] = settled
+    return msgspec.structs.replace(hypothesis, figures=figures)
+
+
+def figures_by_path(entry: MachineEntry, chip: Chip) -> dict[str, Figure]:
+    """The figures that a hypothesis can replace: those of the machine by path, those of its chip under ``chip.``."""
+    own = {path_of(figure): figure for figure in figures_of(entry) if not path_of(figure).startswith("published.")}
+    return own | {f"chip.{path_of(figure)}": figure for figure in figures_of(chip)}
+
+
+def _assembled(read: _Reading, name: str) -> Machine:
+    """Put a machine together under one hypothesis; the empty name is the reading of the file itself."""
+    from topologies.builders import builder_of
+
+    entry, chip = read.entry, read.chip
+    if name:
+        known = {each.name: each for each in entry.hypotheses}
+        if name not in known:
+            if not known:
+                raise InputError(f"{entry.name} has no hypotheses", remedy="leave the hypothesis out")
+            raise unknown_name(f"hypothesis of {entry.name}", name, known)
+        for path, figure in known[name].figures.items():
+            first, *rest = path.split(".")
+            if first == "chip":
+                chip = _replaced(chip, rest, figure)
+            else:
+                entry = _replaced(entry, [first, *rest], figure)
+    builder = builder_of(entry.fabric)
+    return Machine(
+        name=entry.name,
+        title=entry.title,
+        vendor=entry.vendor,
+        chip=chip,
+        chips=entry.chips,
+        network=read.network,
+        software=entry.software,
+        power=entry.power,
+        site=entry.site,
+        prices=entry.prices,
+        reliability=entry.reliability,
+        allocation=entry.allocation,
+        stacks={phase: str(stack) for phase, stack in entry.stacks.items()},
+        hypothesis=name,
+        reading=entry.reading,
+        slice_levels=functools.partial(builder.levels, entry.fabric),
+        legal_chips=builder.legal_chips(entry.fabric),
+    )
+
+
+def _replaced(node: T, path: list[str], figure: Figure) -> T:
+    """The same data with another figure at the end of ``path``."""
+    first, *rest = path
+    if isinstance(node, dict):
+        changed: Any = node | {first: _replaced(node[first], rest, figure) if rest else figure}
+        return changed  # type: ignore[no-any-return]
+    child = _replaced(getattr(node, first), rest, figure) if rest else figure
+    return msgspec.structs.replace(node, **{first: child})  # type: ignore[type-var]
+
+
+def _joined(entry: NetworkEntry) -> Network:
+    from topologies.builders import network_builder_of
+
+    links, hops = network_builder_of(entry.fabric).level(entry.fabric)
+    return Network(
+        name=entry.name,
+        title=entry.title,
+        link=entry.fabric.link,
+        links=links,
+        hops=hops,
+        price_per_chip=entry.price_per_chip,
+        power_per_chip=entry.power_per_chip,
+    )

@@ -1,0 +1,108 @@
+"""What a file of the catalogue may say: strict structs for machines, networks and sources (chips are the engine's own).
+
+Only shapes and bounds stand here; :mod:`topologies.load` reads the files and checks what takes more than one field.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from simulator.figures import Bytes, BytesPerSecond, Flops, Usd, Watts
+from simulator.machine import (
+    Allocation,
+    Count,
+    Dtype,
+    Entry,
+    Hypothesis,
+    Line,
+    MachinePower,
+    Name,
+    Prices,
+    Reliability,
+    Site,
+    Software,
+)
+from topologies.fabrics import MachineFabric, NetworkFabric
+
+Kind = Literal["machines", "chips", "networks"]
+"""The folders of the catalogue."""
+
+Phase = Literal["training", "serving"]
+Aliases = Annotated[tuple[Name, ...], msgspec.Meta(max_length=16)]
+Tally = Annotated[int, msgspec.Meta(ge=0, le=1 << 32)]
+
+
+class SourceEntry(Entry, frozen=True):
+    """A public document that figures are taken from. ``note`` says through what it was read, if not itself."""
+
+    title: Line
+    url: Line = ""
+    date: Line = ""
+    note: Line = ""
+
+
+Sources = dict[Name, SourceEntry]
+
+
+class Published(Entry, frozen=True):
+    """What others state about the whole machine; never simulated, only compared with what we build from its parts.
+
+    Counts of the graph (``edges`` counts pairs of neighbours, ``links`` physical cables or traces), ``injection``
+    bandwidth of a chip in one direction [B/s], and totals over all chips: ``peak`` [FLOP/s], ``memory`` [B],
+    ``memory_bandwidth`` [B/s].
+    """
+
+    chips: Tally | None = None
+    switches: Tally | None = None
+    edges: Tally | None = None
+    links: Tally | None = None
+    injection: BytesPerSecond | None = None
+    peak: dict[Dtype, Flops] = msgspec.field(default_factory=dict)
+    memory: Bytes | None = None
+    memory_bandwidth: BytesPerSecond | None = None
+
+
+class MachineEntry(Entry, frozen=True):
+    """One machine: a chip by name, how many, how they are wired, and what the whole draws, costs and suffers.
+
+    ``reading`` says in a sentence which reading of the disclosures the figures in the file are; ``hypotheses`` are the
+    readings with their weights, the first of them being the one in the file. ``power_basis`` says what the stated
+    power includes. ``sources`` lets a user's own file bring its sources along.
+    """
+
+    name: Name
+    title: Line
+    vendor: Line
+    chip: Name
+    chips: Count
+    network: Name
+    fabric: MachineFabric
+    software: Software
+    power: MachinePower
+    site: Site
+    prices: Prices
+    reliability: Reliability
+    allocation: Allocation
+    stacks: dict[Phase, Name]
+    aliases: Aliases = ()
+    reading: Line = ""
+    power_basis: Line = ""
+    note: Line = ""
+    hypotheses: Annotated[tuple[Hypothesis, ...], msgspec.Meta(max_length=16)] = ()
+    published: Published | None = None
+    sources: Sources = msgspec.field(default_factory=dict)
+
+
+class NetworkEntry(Entry, frozen=True):
+    """What joins several machines: a fabric, and its price [USD] and power [W] for each chip that it serves."""
+
+    name: Name
+    title: Line
+    vendor: Line
+    fabric: NetworkFabric
+    price_per_chip: Usd
+    power_per_chip: Watts
+    aliases: Aliases = ()
+    note: Line = ""
