@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -23,7 +23,25 @@ Kind = Literal["models", "stacks", "tasks"]
 LARGEST_PARAMETERS = 1e15
 TOLERANCE = 0.02
 """How far a model's own count may lie from the published one: more is a slip in the file, not rounding."""
-T = TypeVar("T")
+SHARE = (0.0, 1.0)
+BOUNDS = {
+    "tensor_exposed": SHARE,
+    "context_exposed": SHARE,
+    "expert_exposed": SHARE,
+    "data_exposed": SHARE,
+    "parameter_gather_exposed": SHARE,
+    "communication_exposed": SHARE,
+    "memory_reserve": (0.0, 0.9),
+    "memory_fraction": (0.05, 1.0),
+    "expert_matmul_factor": (0.01, 1.0),
+    "expert_imbalance": (1.0, 1000.0),
+    "traffic_factor": (0.0, 100.0),
+    "jitter": SHARE,
+    "launch": (0.0, 1.0),
+    "step_overhead": (0.0, 600.0),
+    "iteration_overhead": (0.0, 600.0),
+}
+"""Figure of a stack -> what its range may hold, in SI base units."""
 
 
 def model(name: str) -> Transformer:
@@ -47,7 +65,7 @@ def stack(name: str) -> Stack:
 
 
 def task(name: str) -> Task:
-    """A task by name (``train-MODEL``, ``serve-MODEL``, ``cluster-day``), or from a user's TOML file; see :func:`model`."""
+    """A task by name (``train-MODEL``, ``serve-MODEL``, ``cluster-day``), or from a TOML file; see :func:`model`."""
     return _read_task(_path(name)) if _is_path(name) else _named_task(_known(name, "workload", _stems("tasks")))
 
 
@@ -117,40 +135,53 @@ def _read_model(path: Path) -> Transformer:
 def _read_stack(path: Path) -> Stack:
     found = read_toml(path, Stack)
     if found.training is None and found.serving is None:
-        raise InputError("describes neither training nor serving", where=str(path), remedy="add [training] or [serving]")
+        raise InputError(
+            "describes neither training nor serving", where=str(path), remedy="add [training] or [serving]"
+        )
     found = settle_all(found, f"stack/{found.name}", str(path))
     for figure in figures_of(found):
         if figure.source:
-            _check_source(figure.source, f"{path}: {figure.key}")
-        if figure.dimension == "1" and figure.key.rsplit(".", 1)[-1] in _SHARES and figure.si_high > 1:
+            _check_source(figure.source, f"{path}: {figure.key.rsplit('/', 1)[-1]}.source")
+        name = figure.key.rsplit(".", 1)[-1]
+        low, high = BOUNDS[name]
+        if not low <= figure.si_low <= figure.si_high <= high:
             raise InputError(
-                f"{figure.high:g} {figure.unit} is more than the whole", where=f"{path}: {figure.key}", remedy="at most 1"
+                f"range {figure.low:g} to {figure.high:g} {figure.unit} leaves {low:g} to {high:g}",
+                where=f"{path}: {figure.key.rsplit('/', 1)[-1]}",
+                remedy="stay within what can be",
             )
     return found
 
 
-_SHARES = {
-    "tensor_exposed",
-    "context_exposed",
-    "expert_exposed",
-    "data_exposed",
-    "parameter_gather_exposed",
-    "communication_exposed",
-    "memory_fraction",
-    "memory_reserve",
-    "expert_matmul_factor",
-}
-"""Figures of a stack that are shares of a whole."""
-
-
 def _read_task(path: Path) -> Task:
-    found = read_task(read_toml(path, TaskFile), str(path))
+    written: TaskFile = read_toml(path, TaskFile)  # type: ignore[arg-type]  # a union is no type to mypy, but to msgspec
+    found = read_task(written, str(path))
     for where, source in found.cited:
         _check_source(source, f"{path}: {where}")
     for where, name in found.models:
         if name not in names("models"):
             raise unknown_name("model", name, names("models"), where=f"{path}: {where}")
+    _check_context(found, str(path))
     return found
+
+
+def _check_context(found: Task, where: str) -> None:
+    """Refuse a training sequence or a request that is longer than the model's context."""
+    if isinstance(found, ClusterTask):
+        return
+    longest = model(found.model).context
+    if isinstance(found, TrainingTask) and found.sequence > longest:
+        raise InputError(
+            f"{found.sequence} tokens are more than the context of {found.model}",
+            where=f"{where}: sequence",
+            remedy=f"at most {longest}",
+        )
+    if isinstance(found, ServingTask) and found.input_tokens + found.output_tokens > longest:
+        raise InputError(
+            f"{found.input_tokens} and {found.output_tokens} tokens are more than the context of {found.model}",
+            where=f"{where}: input_tokens",
+            remedy=f"together at most {longest}",
+        )
 
 
 def _check_source(source: str, where: str) -> None:
@@ -159,7 +190,7 @@ def _check_source(source: str, where: str) -> None:
 
 
 def _check_architecture(found: Transformer, where: str) -> None:
-    """Refuse what the field bounds cannot see: parts that contradict each other, or a count that misses the published one."""
+    """Refuse what bounds cannot see: parts that contradict each other, a count that misses the published one."""
     experts = found.experts
     if found.heads % found.kv_heads:
         raise InputError(

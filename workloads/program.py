@@ -2,29 +2,29 @@
 
 :func:`program` gives one row per kind of operator and layer kind. Tokens scale every row; the plan splits it.
 
-========================  =============  ==========================  ====================  =======  =====================
-row                       KIND           N                           K                     SHARD    SCOPE, LAYERS
-========================  =============  ==========================  ====================  =======  =====================
-query, key, value         matmul         (heads + 2 kv_heads) head   hidden                columns  every layer
-latent: query down, up    matmul         q_rank; heads (nope+rope)   hidden; q_rank        whole,   every layer
-                                                                                           columns
-latent: key-value down,   matmul         kv_rank + rope;             hidden; kv_rank       whole,   every layer
-up                                       heads (nope + value)                              columns
-attention core            attention      heads x query size          heads x value size    columns  layers of one window
-attention output          matmul         hidden                      heads x value size    rows     every layer
-dense MLP in              matmul         2 ffn (ffn if not gated)    hidden                columns  dense layers
-dense MLP out             matmul         hidden                      ffn                   rows     dense layers
-router                    matmul         experts                     hidden                whole    MoE layers
-shared experts in, out    matmul         as the dense MLP, width shared x expert ffn       columns, MoE layers
-                                                                                           rows
-routed experts in, out    expert matmul  as the dense MLP, of one expert; ACTIVE = experts columns, MoE layers
-                                         that a token visits                               rows
-logits                    matmul         vocab                       hidden                columns  head, 1
-norms and residuals       traffic        2 norms a layer             0                     whole    every layer
-activation, dispatch      traffic        0                           see below             whole    dense; MoE layers
-final norm, cross-        traffic        2                           4 vocab / hidden      whole    head, 1
-entropy
-========================  =============  ==========================  ====================  =======  =====================
+=======================  =============  =========================  ====================  =======  ====================
+row                      KIND           N                          K                     SHARD    SCOPE
+=======================  =============  =========================  ====================  =======  ====================
+query, key, value        matmul         (heads + 2 kv_heads) head  hidden                columns  every layer
+latent query down, up    matmul         q_rank; heads (nope+rope)  hidden; q_rank        whole,   every layer
+                                                                                         columns
+latent key-value down,   matmul         kv_rank + rope;            hidden; kv_rank       whole,   every layer
+up                                      heads (nope + value)                             columns
+attention core           attention      heads x query size         heads x value size    columns  every layer: one row
+                                                                                                  for each window
+attention output         matmul         hidden                     heads x value size    rows     every layer
+dense MLP in             matmul         2 ffn (ffn if not gated)   hidden                columns  dense layers
+dense MLP out            matmul         hidden                     ffn                   rows     dense layers
+router                   matmul         experts                    hidden                whole    MoE layers
+shared experts in, out   matmul         a dense MLP of width shared x expert ffn         columns, MoE layers
+                                                                                         rows
+routed experts in, out   expert matmul  a dense MLP, for one expert; ACTIVE = experts    columns, MoE layers
+                                        that a token visits                              rows
+logits                   matmul         vocab                      hidden                columns  head (LAYERS = 1)
+norms and residuals      traffic        2 norms_per_layer          0                     whole    every layer
+activation, dispatch     traffic        0                          see below             whole    dense; MoE layers
+final norm, loss         traffic        2                          4 vocab / hidden      whole    head (LAYERS = 1)
+=======================  =============  =========================  ====================  =======  ====================
 
 A token costs 2 N K FLOPs in a matmul, 2 N K ACTIVE in an expert matmul, and in the attention core 2 (N + K) for each
 position that it sees (at most WINDOW, where that is not 0; half the sequence on average under a causal mask).
@@ -109,7 +109,7 @@ def program(model: Transformer) -> Program:
     ``active_parameters`` are those that a token multiplies: all but the experts it does not visit and but the input
     embedding and learned positions, which are looked up (a tied embedding counts, as the output matrix).
     """
-    import numpy as np  # noqa: PLC0415 - keeps listing models free of numpy
+    import numpy as np  # here, so that listing models does not wait for it
 
     counts = count(model)
     moe = moe_layers(model)
@@ -187,9 +187,7 @@ def _attention_rows(model: Transformer) -> Iterator[Row]:
     yield every(hidden, model.heads * value, ROWS)
 
 
-def _mlp_rows(
-    model: Transformer, width: int, kind: int, layers: int, scope: int, active: int = 1
-) -> tuple[Row, Row]:
+def _mlp_rows(model: Transformer, width: int, kind: int, layers: int, scope: int, active: int = 1) -> tuple[Row, Row]:
     inner = 2 * width if model.gated else width
     return (
         Row(kind, inner, model.hidden, COLUMNS, layers, scope, 0, active),

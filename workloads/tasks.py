@@ -226,7 +226,7 @@ class ClusterFile(Entry, frozen=True, tag_field="kind", tag="cluster"):
     title: Line
     duration: Quantity
     load: Load
-    policy: Literal["fifo", "easy"]
+    policy: Literal["easy", "fifo", "shortest-first"]
     checkpoint: Literal["young-daly"]
     jobs: Annotated[tuple[JobClass, ...], msgspec.Meta(max_length=64)]
     note: Reason
@@ -252,7 +252,15 @@ def read_task(file: TaskFile, where: str) -> Task:
                 remedy="state the tokens of the whole run",
             )
         return TrainingTask(
-            file.name, file.title, file.model, file.sequence, file.batch, file.dtype, file.tokens, file.note, file.source
+            file.name,
+            file.title,
+            file.model,
+            file.sequence,
+            file.batch,
+            file.dtype,
+            file.tokens,
+            file.note,
+            file.source,
         )
     if isinstance(file, ServingFile):
         return ServingTask(
@@ -277,11 +285,13 @@ def _read_cluster(file: ClusterFile, where: str) -> ClusterTask:
     held = sum(service.share for service in file.services)
     if held > 1:
         raise InputError(
-            f"the services hold {held:g} of the machine", where=f"{where}: services", remedy="shares add up to at most 1"
+            f"the services hold {held:g} of the machine",
+            where=f"{where}: services",
+            remedy="shares add up to at most 1",
         )
     if file.load > 0 and not file.jobs:
         raise InputError("load without jobs", where=f"{where}: load", remedy="add [[jobs]] or set load = 0")
-    names = [part.name for part in (*file.jobs, *file.services)]
+    names = [job.name for job in file.jobs] + [service.name for service in file.services]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{name!r} stands twice", where=f"{where}: name", remedy="name every job and service once")
