@@ -1,0 +1,262 @@
+"""The program of a model against a second count, the rules of thumb of the field, and published closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workloads
+from simulator import program as columns
+from simulator.program import (
+    ACTIVE,
+    ATTENTION,
+    COLUMNS,
+    DENSE_LAYER,
+    EVERY_LAYER,
+    EXPERT_MATMUL,
+    HEAD,
+    KIND,
+    LAYERS,
+    MATMUL,
+    MOE_LAYER,
+    ROWS,
+    SCOPE,
+    SHARD,
+    TRAFFIC,
+    WHOLE,
+    WINDOW,
+    Experts,
+    K,
+    LatentAttention,
+    N,
+    Published,
+    Transformer,
+)
+from workloads.program import Row, count
+
+MODELS = workloads.names("models")
+NOWHERE = Published(parameters=1.0, active=1.0, source="made up")
+
+
+def _is(rows, *kinds):
+    return np.isin(rows[:, KIND], kinds)
+
+
+def _matmul_flops(program):
+    """Forward FLOPs of a token in matmuls [1]."""
+    rows = program.rows[_is(program.rows, MATMUL, EXPERT_MATMUL)]
+    return float((2 * rows[:, N] * rows[:, K] * rows[:, LAYERS] * rows[:, ACTIVE]).sum())
+
+
+def _attention_flops(program, positions):
+    """Forward FLOPs of a token that sees ``positions`` others [1]."""
+    rows = program.rows[_is(program.rows, ATTENTION)]
+    seen = np.where(rows[:, WINDOW] > 0, np.minimum(rows[:, WINDOW], positions), positions)
+    return float((2 * (rows[:, N] + rows[:, K]) * seen * rows[:, LAYERS]).sum())
+
+
+def _weights(program):
+    """Matrix elements that the rows hold, every expert counted, the logits' matrix too [1]."""
+    rows, experts = program.rows, program.model.experts
+    elements = rows[:, N] * rows[:, K] * rows[:, LAYERS]
+    routed = experts.count if experts else 0
+    return float(elements[_is(rows, MATMUL)].sum() + routed * elements[_is(rows, EXPERT_MATMUL)].sum())
+
+
+def _vectors(model):
+    """Every parameter that is no matrix element: norms, biases, sinks [1]; counted apart from the code under test."""
+    norm = model.hidden * (2 if model.norm_biases else 1)
+    layer = model.norms_per_layer * norm
+    if model.latent:
+        layer += model.latent.q_rank + model.latent.kv_rank
+    elif model.biases != "none":
+        layer += (model.heads + 2 * model.kv_heads) * model.head_dim
+    if model.biases in ("attention", "all"):
+        layer += model.hidden
+    layer += 2 * model.head_dim if model.qk_norm else 0
+    layer += model.heads if model.attention_sinks else 0
+    inner = 2 if model.gated else 1
+    biased = model.biases == "all"
+    dense = inner * model.ffn + model.hidden if biased else 0
+    if model.experts is None:
+        return norm + model.layers * (layer + dense)
+    experts = model.experts
+    moe = experts.count if experts.router_bias else 0
+    if biased:
+        moe += experts.count * (inner * experts.ffn + model.hidden)
+        moe += inner * experts.shared * experts.ffn + model.hidden if experts.shared else 0
+    moe_layers = model.layers - experts.dense_layers
+    return norm + model.layers * layer + experts.dense_layers * dense + moe_layers * moe
+
+
+@st.composite
+def transformers(draw):
+    """Any small architecture that the loader would accept."""
+    small = st.integers(1, 40)
+    layers = draw(st.integers(1, 12))
+    kv_heads = draw(st.integers(1, 4))
+    window = draw(st.sampled_from([0, 16]))
+    latent = experts = None
+    if draw(st.booleans()):
+        latent = LatentAttention(
+            q_rank=draw(st.integers(0, 9)),
+            kv_rank=draw(small),
+            nope_head=draw(small),
+            rope_head=draw(small),
+            value_head=draw(small),
+        )
+    if draw(st.booleans()):
+        number = draw(st.integers(1, 16))
+        experts = Experts(
+            count=number,
+            active=draw(st.integers(1, number)),
+            ffn=draw(small),
+            shared=draw(st.integers(0, 2)),
+            dense_layers=draw(st.integers(0, layers - 1)),
+            router_bias=draw(st.booleans()),
+        )
+    return Transformer(
+        name="any",
+        title="any",
+        layers=layers,
+        hidden=draw(small),
+        heads=kv_heads * draw(st.integers(1, 4)),
+        kv_heads=kv_heads,
+        head_dim=draw(small),
+        ffn=draw(small),
+        vocab=draw(small),
+        context=draw(small),
+        published=NOWHERE,
+        gated=draw(st.booleans()),
+        tied=draw(st.booleans()),
+        learned_positions=draw(st.booleans()),
+        biases=draw(st.sampled_from(["none", "attention", "qkv", "all"])),
+        norms_per_layer=draw(st.integers(0, 4)),
+        norm_biases=draw(st.booleans()),
+        qk_norm=draw(st.booleans()),
+        window=window,
+        windowed_layers=draw(st.integers(1, layers)) if window else 0,
+        attention_sinks=draw(st.booleans()),
+        latent=latent,
+        experts=experts,
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(transformers())
+def test_matmul_rows_and_vectors_and_tables_hold_every_parameter_once(model):
+    program = workloads.program(model)
+    looked_up = (0 if model.tied else model.vocab * model.hidden) + (
+        model.context * model.hidden if model.learned_positions else 0
+    )
+    assert _weights(program) + _vectors(model) + looked_up == program.parameters == count(model).parameters
+
+
+@settings(max_examples=200, deadline=None)
+@given(transformers())
+def test_parts_of_a_program_add_up_to_the_whole(model):
+    program = workloads.program(model)
+    layers = program.split_parameters_per_layer + program.whole_parameters_per_layer
+    outside = count(model).rest + count(model).positions
+    total = model.layers * layers + program.moe_layers * program.expert_parameters_per_layer
+    assert total + program.embedding_parameters + outside == pytest.approx(program.parameters, rel=1e-12)
+    assert program.active_parameters <= program.parameters
+    assert 0 <= program.kv_window_values_per_token <= program.kv_values_per_token
+
+
+@settings(max_examples=200, deadline=None)
+@given(transformers())
+def test_a_token_costs_two_flops_for_every_matrix_element_that_it_visits(model):
+    program = workloads.program(model)
+    rows, experts = program.rows, model.experts
+    routed = rows[_is(rows, EXPERT_MATMUL)]
+    idle = (experts.count - experts.active) if experts else 0
+    visited = _weights(program) - idle * float((routed[:, N] * routed[:, K] * routed[:, LAYERS]).sum())
+    assert _matmul_flops(program) == 2 * visited
+
+
+@settings(max_examples=200, deadline=None)
+@given(transformers())
+def test_every_layer_runs_each_kind_of_operator_once(model):
+    rows = workloads.program(model).rows
+    moe = model.layers - model.experts.dense_layers if model.experts else 0
+    expected = {EVERY_LAYER: model.layers, DENSE_LAYER: model.layers - moe, MOE_LAYER: moe, HEAD: 1}
+    for row in rows[~_is(rows, ATTENTION)]:
+        assert row[LAYERS] == expected[int(row[SCOPE])] > 0
+    assert rows[_is(rows, ATTENTION)][:, LAYERS].sum() == model.layers
+    assert np.isfinite(rows).all()
+    assert (rows >= 0).all()
+    assert (rows[_is(rows, MATMUL, EXPERT_MATMUL, ATTENTION)][:, [N, K, ACTIVE]] >= 1).all()
+
+
+def test_fields_of_a_row_stand_in_the_columns_that_the_engine_reads():
+    names = {"kind": "KIND", "n": "N", "k": "K", "shard": "SHARD", "layers": "LAYERS", "scope": "SCOPE"}
+    names |= {"window": "WINDOW", "active": "ACTIVE"}
+    assert {field: Row._fields.index(field) for field in Row._fields} == {
+        field: getattr(columns, name) for field, name in names.items()
+    }
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forward_flops_are_two_for_each_active_parameter(name):
+    # Kaplan et al., arXiv 2001.08361, section 2.1: C = 2 N + attention. Our N counts norms and biases, and the logits.
+    program = workloads.program(workloads.model(name))
+    assert _matmul_flops(program) == pytest.approx(2 * program.active_parameters, rel=2e-3)
+
+
+def test_gpt3_costs_what_the_equation_of_narayanan_says():
+    # Narayanan et al., SC21 (arXiv 2104.04473), equation 3: with all activations recomputed, a token costs
+    # 96 l h^2 (1 + s / 6h + V / 16 l h): layers run four times' worth of a forward pass, the logits three.
+    model = workloads.model("gpt3-175b")
+    program = workloads.program(model)
+    s, l, h, v = 2048, model.layers, model.hidden, model.vocab
+    logits = 2 * h * v
+    ours = 4 * (_matmul_flops(program) - logits + _attention_flops(program, s)) + 3 * logits
+    assert ours == pytest.approx(96 * l * h**2 * (1 + s / (6 * h) + v / (16 * l * h)), rel=1e-12)
+
+
+def test_gpt3_costs_what_the_equation_of_palm_says():
+    # Chowdhery et al., arXiv 2204.02311, appendix B: 6 N + 12 L H Q T a token, N without embeddings; forward a third
+    model = workloads.model("gpt3-175b")
+    program = workloads.program(model)
+    matrices = 12 * model.layers * model.hidden**2
+    ours = _matmul_flops(program) - 2 * model.hidden * model.vocab + _attention_flops(program, 2048)
+    assert 3 * ours == pytest.approx(6 * matrices + 12 * model.layers * model.heads * 128 * 2048, rel=1e-12)
+
+
+def test_training_llama_405b_costs_the_published_total():
+    # The Llama 3 Herd of Models, section 3.2.1: 3.8e25 FLOPs for 15.6e12 tokens
+    program = workloads.program(workloads.model("llama3-405b"))
+    assert 3 * _matmul_flops(program) * 15.6e12 == pytest.approx(3.8e25, rel=0.02)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_tensor_parallelism_splits_all_but_routers_and_latent_ranks(name):
+    model = workloads.model(name)
+    rows = workloads.program(model).rows
+    matmuls = rows[_is(rows, MATMUL, EXPERT_MATMUL)]
+    whole = {int(row[N]) for row in matmuls if row[SHARD] == WHOLE}
+    expected = {model.experts.count} if model.experts else set()
+    if model.latent:
+        expected |= {model.latent.q_rank, model.latent.kv_rank + model.latent.rope_head}
+    assert whole == expected
+    assert set(matmuls[matmuls[:, SHARD] == ROWS][:, N]) == {model.hidden}  # what ends in an all-reduce is hidden wide
+    assert (rows[_is(rows, ATTENTION)][:, SHARD] == COLUMNS).all()
+
+
+@pytest.mark.parametrize("name", ["llama3-8b", "llama3-70b", "llama3-405b"])
+def test_memory_bound_traffic_of_a_dense_layer_is_about_ten_vectors(name):
+    rows = workloads.program(workloads.model(name)).rows
+    layer = rows[_is(rows, TRAFFIC) & (rows[:, SCOPE] != HEAD)]
+    assert 8 <= (layer[:, N] + layer[:, K]).sum() <= 12  # the range of the stacks' traffic factor, 0.8 to 1.2
+
+
+def test_windowed_layers_stand_in_a_row_of_their_own():
+    program = workloads.program(workloads.model("gpt-oss-120b"))
+    attention = program.rows[_is(program.rows, ATTENTION)]
+    assert sorted(attention[:, WINDOW]) == [0, 128]
+    assert list(attention[:, LAYERS]) == [18, 18]
+    assert program.kv_window_values_per_token == program.kv_values_per_token / 2
+    assert _attention_flops(program, 100_000) < 0.51 * 2 * (4096 + 4096) * 100_000 * 36
