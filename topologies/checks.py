@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 from simulator import units
 from simulator.errors import InputError, unknown_name
-from simulator.figures import Figure, figures_of
+from simulator.figures import Figure, Source, figures_of
 from simulator.machine import Chip, Hypothesis
 from topologies.fabrics import LeafSpine, MachineFabric, StarPlanes, Torus, TwoTierPlanes
-from topologies.schema import MachineEntry, SourceEntry
+from topologies.schema import MachineEntry
 
 LARGEST = {
     "bytes": 1e18,
@@ -32,7 +32,7 @@ _DIVISORS = frozenset({"life", "half_size"})
 _WEIGHT_SLACK = 1e-9
 
 
-def check_figures(node: object, where: str, sources: Mapping[str, SourceEntry]) -> None:
+def check_figures(node: object, where: str, sources: Mapping[str, Source]) -> None:
     """Check the bounds and the source of every settled figure inside ``node``.
 
     Raises
@@ -48,7 +48,7 @@ def path_of(figure: Figure) -> str:
     return figure.key.split("/", 2)[2]
 
 
-def check_figure(figure: Figure, where: str, sources: Mapping[str, SourceEntry]) -> None:
+def check_figure(figure: Figure, where: str, sources: Mapping[str, Source]) -> None:
     """Check one settled figure; see :func:`check_figures`."""
     if figure.source and figure.source not in sources:
         raise unknown_name("source", figure.source, sources, where=f"{where}.source")

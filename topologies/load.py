@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from simulator.errors import InputError, unknown_name
-from simulator.figures import Figure, figures_of, settle, settle_all
+from simulator.figures import Figure, Source, figures_of, settle, settle_all
 from simulator.files import parse_toml, read_text
 from simulator.machine import Chip, Hypothesis, Machine, Network
 from topologies.checks import check_chip, check_figure, check_figures, check_machine, path_of
-from topologies.schema import Kind, MachineEntry, NetworkEntry, SourceEntry, Sources
+from topologies.schema import Kind, MachineEntry, NetworkEntry, Sources
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent / "catalogue"
@@ -68,7 +68,7 @@ def network_entry(name: str) -> NetworkEntry:
 def sources() -> Sources:
     """The sources of the catalogue by id."""
     path = ROOT / "sources.toml"
-    return parse_toml(read_text(path), dict[str, SourceEntry], _shown(path))
+    return parse_toml(read_text(path), dict[str, Source], _shown(path))
 
 
 @functools.cache

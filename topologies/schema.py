@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from simulator.figures import Bytes, BytesPerSecond, Flops, Usd, Watts
+from simulator.figures import Bytes, BytesPerSecond, Flops, Source, Usd, Watts
 from simulator.machine import (
     Allocation,
     Count,
@@ -34,16 +34,8 @@ Aliases = Annotated[tuple[Name, ...], msgspec.Meta(max_length=16)]
 Tally = Annotated[int, msgspec.Meta(ge=0, le=1 << 32)]
 
 
-class SourceEntry(Entry, frozen=True):
-    """A public document that figures are taken from. ``note`` says through what it was read, if not itself."""
-
-    title: Line
-    url: Line = ""
-    date: Line = ""
-    note: Line = ""
-
-
-Sources = dict[Name, SourceEntry]
+Sources = dict[Name, Source]
+"""Source by id."""
 
 
 class Published(Entry, frozen=True):
