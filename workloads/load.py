@@ -146,9 +146,9 @@ def _read_stack(path: Path) -> Stack:
         low, high = BOUNDS[name]
         if not low <= figure.si_low <= figure.si_high <= high:
             raise InputError(
-                f"range {figure.low:g} to {figure.high:g} {figure.unit} leaves {low:g} to {high:g}",
+                f"the range {figure.si_low:g} to {figure.si_high:g} leaves what is possible",
                 where=f"{path}: {figure.key.rsplit('/', 1)[-1]}",
-                remedy="stay within what can be",
+                remedy=f"keep low and high within {low:g} to {high:g}{' s' if figure.dimension == 's' else ''}",
             )
     return found
 

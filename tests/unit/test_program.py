@@ -244,6 +244,9 @@ def test_tensor_parallelism_splits_all_but_routers_and_latent_ranks(name):
     assert whole == expected
     assert set(matmuls[matmuls[:, SHARD] == ROWS][:, N]) == {model.hidden}  # what ends in an all-reduce is hidden wide
     assert (rows[_is(rows, ATTENTION)][:, SHARD] == COLUMNS).all()
+    blocks = 1 + (model.experts is None or model.experts.dense_layers > 0)  # attention, dense MLP, experts, shared
+    blocks += (1 + (model.experts.shared > 0)) if model.experts else 0
+    assert (matmuls[:, SHARD] == ROWS).sum() == blocks
 
 
 @pytest.mark.parametrize("name", ["llama3-8b", "llama3-70b", "llama3-405b"])
@@ -251,6 +254,23 @@ def test_memory_bound_traffic_of_a_dense_layer_is_about_ten_vectors(name):
     rows = workloads.program(workloads.model(name)).rows
     layer = rows[_is(rows, TRAFFIC) & (rows[:, SCOPE] != HEAD)]
     assert 8 <= (layer[:, N] + layer[:, K]).sum() <= 12  # the range of the stacks' traffic factor, 0.8 to 1.2
+
+
+def test_memory_bound_traffic_outside_the_layers_is_the_final_norm_and_the_loss():
+    model = workloads.model("llama3-8b")
+    rows = workloads.program(model).rows
+    (head,) = rows[_is(rows, TRAFFIC) & (rows[:, SCOPE] == HEAD)]
+    norm_bytes, loss_bytes = 2 * 2 * model.hidden, 2 * 4 * model.vocab  # read and write: bf16 stream, fp32 logits
+    assert 2 * model.hidden * head[N] == norm_bytes
+    assert 2 * model.hidden * head[K] == loss_bytes
+
+
+def test_an_expert_layer_moves_each_token_to_its_experts_and_back():
+    model = workloads.model("deepseek-v3")
+    rows = workloads.program(model).rows
+    (layer,) = rows[_is(rows, TRAFFIC) & (rows[:, SCOPE] == MOE_LAYER)]
+    activations = 2 * (model.experts.active + model.experts.shared) * model.experts.ffn / model.hidden
+    assert layer[K] - activations == pytest.approx(2 * model.experts.active)
 
 
 def test_windowed_layers_stand_in_a_row_of_their_own():
