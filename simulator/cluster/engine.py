@@ -70,8 +70,8 @@ class Cluster:
         self.running: dict[int, Work] = {}
         self.down: dict[int, int] = {}
         self.is_pass_due = False
-        arrivals = [Work(job, index, settings) for index, job in enumerate(jobs)]
-        self.arrivals = sorted(arrivals, key=attrgetter("submit_ns", "index"))
+        in_order = sorted(jobs, key=lambda job: to_ns(job.submit_s))
+        self.arrivals = [Work(job, index, settings) for index, job in enumerate(in_order)]
         self.tenants = [Tenant(service, settings) for service in services]
         self.failures = failures(settings, seed)
 
@@ -161,18 +161,19 @@ class Cluster:
     def _schedule(self, _event: simpy.Event) -> None:
         """Services that lack units take free ones; then the policy starts jobs."""
         self.is_pass_due = False
+        now_ns = self._now
         for tenant in self.tenants:
             self._refill(tenant)
         if self.queue and self.free.free:
-            decision = self.policy(self._now, self.queue, self.free.free, self._releases)
+            decision = self.policy(now_ns, self.queue, self.free.free, self._releases)
             chosen = [self.queue[position] for position in decision.start]
             for position in sorted(decision.start, reverse=True):
                 del self.queue[position]
             for work in chosen:
                 self._start(work)
             if decision.reservation_ns is not None:
-                self.record.reserve(self._now, self.queue[0].job.id, decision.reservation_ns)
-        self.record.queue_length(self._now, len(self.queue))
+                self.record.reserve(now_ns, self.queue[0].job.id, decision.reservation_ns)
+        self.record.queue_length(now_ns, len(self.queue))
 
     def _releases(self) -> list[tuple[int, int]]:
         """Return what is expected back when: running jobs by their requests, repairs by their mean time [ns]."""
@@ -189,31 +190,30 @@ class Cluster:
 
     def _start(self, work: Work) -> None:
         """Give a job its units."""
-        work.runs = self.free.take(work.units, self._now)
-        work.started_ns = self._now
+        now_ns = self._now
+        work.runs = self.free.take(work.units, now_ns)
+        work.started_ns = now_ns
         if work.first_start_ns < 0:
-            work.first_start_ns = self._now
+            work.first_start_ns = now_ns
         work.outcome = "running"
         self.running[work.index] = work
-        self.record.log(self._now, "start", work.job.id, work.units)
+        self.record.log(now_ns, "start", work.job.id, work.units)
         work.process = self.env.process(self._attempt(work))
 
     def _stop(self, work: Work, failed_unit: int | None = None) -> None:
         """End an attempt: complete the job, or send it back to the head of the queue with the work it had saved."""
+        now_ns = self._now
         del self.running[work.index]
-        elapsed_ns = self._now - work.started_ns
-        is_complete = elapsed_ns >= work.wall_ns
-        saved_ns = self.record.settle_job(work, self._now, "completed" if is_complete else "interrupted")
-        runs = work.runs if failed_unit is None else without(work.runs, failed_unit)
+        is_complete = now_ns - work.started_ns >= work.wall_ns
+        work.remaining_ns -= self.record.settle_job(work, now_ns, "completed" if is_complete else "interrupted")
+        self.free.give(work.runs if failed_unit is None else without(work.runs, failed_unit), now_ns)
         work.runs = ()
-        self.free.give(runs, self._now)
         if is_complete:
-            work.outcome = "completed"
-            work.stopped_ns = self._now
+            work.complete(now_ns)
             self._request_pass()
         else:
-            self.record.log(self._now, "interrupt", work.job.id, -1 if failed_unit is None else failed_unit)
-            work.interrupt(saved_ns, self.restart_ns)
+            self.record.log(now_ns, "interrupt", work.job.id, -1 if failed_unit is None else failed_unit)
+            work.interrupt(self.restart_ns)
             self._enqueue(work)
 
     def _strike(self, failure: Failure) -> None:
@@ -268,11 +268,11 @@ class Cluster:
         """Account for all that is going on at the horizon."""
         for work in self.running.values():
             is_complete = self.horizon_ns - work.started_ns >= work.wall_ns
-            saved_ns = self.record.settle_job(work, self.horizon_ns, "completed" if is_complete else "running")
-            work.remaining_ns -= saved_ns
+            work.remaining_ns -= self.record.settle_job(
+                work, self.horizon_ns, "completed" if is_complete else "running"
+            )
             if is_complete:
-                work.outcome = "completed"
-                work.stopped_ns = self.horizon_ns
+                work.complete(self.horizon_ns)
         for tenant in self.tenants:
             self.record.settle_service(tenant, self.horizon_ns)
         for unit, since_ns in self.down.items():

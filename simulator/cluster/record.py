@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.clock import to_ns, to_s
+from simulator.clock import NANOSECONDS_PER_SECOND, to_ns, to_s
 from simulator.cluster.checkpoints import split_ns
 from simulator.cluster.load import tokens_until
 from simulator.cluster.types import JobRecord, Report, Span
@@ -40,8 +40,8 @@ class Recorder:
         self.rejected: list[str] = []
         self.failures = 0
         self.tokens_trained = self.tokens_served = self.tokens_demanded = 0.0
-        self._busy: list[tuple[float, float, float]] = []
-        self._down: list[tuple[float, float, float]] = []
+        self._busy: list[tuple[int, int, float]] = []
+        self._down: list[tuple[int, int, float]] = []
         self._serving_chip_s = np.zeros(BINS)
         self._reserved = ("", -1)
 
@@ -97,7 +97,7 @@ class Recorder:
         self.tokens_trained += to_s(saved_ns) * work.job.tokens_per_s
         start_s, now_s = to_s(work.started_ns), to_s(now_ns)
         if worked_ns:
-            self._busy.append((to_s(work.started_ns + restart_ns), now_s, chips * to_s(worked_ns)))
+            self._busy.append((work.started_ns + restart_ns, now_ns, chips * to_s(worked_ns)))
         self.spans.append(Span("job", work.job.id, work.job.kind, work.runs, start_s, now_s, outcome))
         if outcome == "completed":
             self.log(now_ns, "complete", work.job.id, work.units)
@@ -135,7 +135,7 @@ class Recorder:
         chips = self.settings.unit_chips
         self.ledger.add("down", chips, now_ns - since_ns)
         start_s, now_s = to_s(since_ns), to_s(now_ns)
-        self._down.append((start_s, now_s, chips * to_s(now_ns - since_ns)))
+        self._down.append((since_ns, now_ns, chips * to_s(now_ns - since_ns)))
         self.spans.append(Span("down", f"unit-{unit}", "down", ((unit, unit + 1),), start_s, now_s, outcome))
         if outcome == "repaired":
             self.log(now_ns, "repair", str(unit), unit)
@@ -204,20 +204,21 @@ def _record(work: Work) -> JobRecord:
     )
 
 
-def spread(pieces: Sequence[tuple[float, float, float]], edges_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return amounts ``(start_s, end_s, amount)``, each spread evenly over its time, as amounts per time bin.
+def spread(pieces: Sequence[tuple[int, int, float]], edges_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return amounts ``(start_ns, end_ns, amount)``, each spread evenly over its time, as amounts per time bin.
 
-    >>> spread([(0.0, 3.0, 6.0), (2.0, 3.0, 1.0)], np.array([0.0, 2.0, 4.0]))
+    >>> spread([(0, 3_000_000_000, 6.0), (2_000_000_000, 3_000_000_000, 1.0)], np.array([0.0, 2.0, 4.0]))
     array([4., 3.])
     """
     if not pieces:
         return np.zeros(len(edges_s) - 1)
-    start_s, end_s, amount = np.array(pieces).T
-    rate = amount / (end_s - start_s)
-    times_s = np.concatenate([start_s, end_s])
-    order = np.argsort(times_s, kind="stable")
-    times_s = times_s[order]
+    starts, ends, amounts = zip(*pieces, strict=True)
+    start_ns, end_ns = np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
+    rate = np.array(amounts) / (end_ns - start_ns)
+    times_ns = np.concatenate([start_ns, end_ns])
+    order = np.argsort(times_ns, kind="stable")
+    times_ns = times_ns[order]
     level = np.cumsum(np.concatenate([rate, -rate])[order])
-    until = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(times_s))])
-    amounts: NDArray[np.float64] = np.maximum(np.diff(np.interp(edges_s, times_s, until)), 0.0)
-    return amounts
+    until = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(times_ns))])
+    amount: NDArray[np.float64] = np.diff(np.interp(edges_s * NANOSECONDS_PER_SECOND, times_ns, until))
+    return np.clip(amount, 0.0, None)

@@ -20,7 +20,11 @@ def units_for(chips: int, settings: Settings) -> int:
 
 
 class Work:
-    """A job through its attempts. ``key`` orders the queue; ``estimate_ns`` is what the scheduler is told [ns]."""
+    """A job through its attempts.
+
+    ``index`` is its place in the order of arrival, ``key`` orders the queue, ``estimate_ns`` is what the scheduler is
+    told that the next attempt takes [ns].
+    """
 
     __slots__ = (
         "estimate_ns",
@@ -79,9 +83,13 @@ class Work:
             share = self.remaining_ns / self.total_ns
             self.estimate_ns = self.restart_ns + max(1, to_ns(self.job.requested_s * share))
 
-    def interrupt(self, saved_ns: int, restart_ns: int) -> None:
-        """Go back to the queue with ``saved_ns`` less to do, to pay ``restart_ns`` at the next start [ns]."""
-        self.remaining_ns -= saved_ns
+    def complete(self, now_ns: int) -> None:
+        """Be done at ``now_ns``."""
+        self.outcome = "completed"
+        self.stopped_ns = now_ns
+
+    def interrupt(self, restart_ns: int) -> None:
+        """Go back to the queue, to pay ``restart_ns`` at the next start [ns]."""
         self.restart_ns = restart_ns
         self.interruptions += 1
         self.outcome = "waiting"
