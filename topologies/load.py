@@ -35,7 +35,7 @@ def machine(name_or_path: str, hypothesis: str = "") -> Machine:
     InputError : nothing has this name; the file is wrong; the machine has no such hypothesis
     """
     if _is_path(name_or_path):
-        return _assembled(_read_machine(Path(name_or_path), name_or_path), hypothesis)
+        return _assembled(_read_machine(_path(name_or_path), name_or_path), hypothesis)
     return _named_machine(resolve("machines", name_or_path), hypothesis)
 
 
@@ -136,12 +136,18 @@ def _aliases(kind: Kind) -> Mapping[str, str]:
 
 def _read(name_or_path: str) -> _Reading:
     if _is_path(name_or_path):
-        return _read_machine(Path(name_or_path), name_or_path)
+        return _read_machine(_path(name_or_path), name_or_path)
     return _named_reading(resolve("machines", name_or_path))
 
 
 def _is_path(name: str) -> bool:
     return name.endswith(".toml") or "/" in name or os.sep in name
+
+
+def _path(name: str) -> Path:
+    if not name.isprintable():
+        raise InputError(f"{name[:80]!r} is not a file name", remedy="name a TOML file")
+    return Path(name)
 
 
 def _shown(path: Path) -> str:
@@ -204,7 +210,8 @@ def _at(where: str, read: Any, name: str) -> Any:
     except InputError as error:
         if error.where:
             raise
-        raise InputError(str(error).replace("\n  ", ", "), where=where, remedy="correct the name") from None
+        message, _, remedy = str(error).partition("\n  ")
+        raise InputError(message, where=where, remedy=remedy) from None
 
 
 def _settled(hypothesis: Hypothesis, entry: MachineEntry, chip: Chip, known: Sources, where: str) -> Hypothesis:
