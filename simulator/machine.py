@@ -113,6 +113,8 @@ class Level:
         peer of a mesh [1]; below one where chips share a port
     hops : edges between two members (1 on an axis or mesh)
     wraps : whether an axis closes to a ring over its whole length
+    block : ranks fill blocks of this many chips along each axis (a cube) before they go on to the next block [1]; it
+        divides ``size``
     """
 
     name: str
@@ -122,6 +124,7 @@ class Level:
     links: float
     hops: int
     wraps: bool = False
+    block: int = 1
 
 
 class Software(Entry, frozen=True):

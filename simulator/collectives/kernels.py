@@ -1,6 +1,7 @@
 """Closed-form times of collectives on nested levels; numbers and arrays only.
 
-A group of chips is an array ``rows`` of shape (levels, 6), innermost level first; each row joins ``SIZE`` things:
+A slice, and a group of chips in it, is an array of shape (levels, 9), innermost level first; each row joins ``SIZE``
+things:
 
 ====== ========= ==============================================================================================
 column name      meaning
@@ -12,6 +13,9 @@ column name      meaning
 3      LATENCY   of one hop along an axis, or from member to member of a switch or mesh [s]
 4      START     software time of each step [s]
 5      WRAPS     1 where an axis closes to a ring
+6      STEP      chips of the axis from one member to the next [1]
+7      LENGTH    chips of the whole axis [1]
+8      LINE      number of the axis; a slice may hold an axis as two rows, inside cubes and from cube to cube
 ====== ========= ==============================================================================================
 
 Sizes follow nccl-tests: all-reduce and broadcast count the buffer of one rank, all-gather and reduce-scatter the
@@ -25,7 +29,8 @@ import math
 from numba import njit
 from numba.extending import register_jitable
 
-KIND, SIZE, BANDWIDTH, LATENCY, START, WRAPS = range(6)
+KIND, SIZE, BANDWIDTH, LATENCY, START, WRAPS, STEP, LENGTH, LINE = range(9)
+COLUMNS = 9
 AXIS, SWITCH, MESH = range(3)
 ALL_REDUCE, REDUCE_SCATTER, ALL_GATHER, ALL_TO_ALL, BROADCAST, SEND_RECV = range(6)
 RING, BIDIRECTIONAL_RING, DOUBLE_TREE, HALVING_DOUBLING, TORUS, DIRECT, HIERARCHICAL = range(7)
@@ -326,22 +331,42 @@ def subgroup(levels, stride, size, out):
         if apart >= members or members % (apart * here) != 0 or left % here != 0:
             if levels[i, KIND] == AXIS:
                 return -1
-            for column in range(6):
+            for column in range(COLUMNS):
                 out[rows, column] = levels[levels.shape[0] - 1, column]
             out[rows, SIZE] = left
             return rows + 1
-        for column in range(6):
-            out[rows, column] = levels[i, column]
-        out[rows, SIZE] = here
         if levels[i, KIND] == AXIS:
-            out[rows, BANDWIDTH] = levels[i, BANDWIDTH] / apart
-            out[rows, LATENCY] = levels[i, LATENCY] * apart
-            if here * apart < members:
-                out[rows, WRAPS] = 0.0
-        rows += 1
+            rows = lay_on_axis(levels, i, apart, here, out, rows)
+        else:
+            for column in range(COLUMNS):
+                out[rows, column] = levels[i, column]
+            out[rows, SIZE] = here
+            rows += 1
         left /= here
         apart = 1.0
     return rows if left == 1 else -1
+
+
+@register_jitable
+def lay_on_axis(levels, i, apart, here, out, rows):
+    """Add ``here`` members, ``apart`` of row ``i`` from each other, to the group; returns the number of rows.
+
+    Members that carry on where an earlier row of the same axis ends lengthen that row instead of adding one.
+    """
+    step = apart * levels[i, STEP]
+    for j in range(rows):
+        if out[j, KIND] == AXIS and out[j, LINE] == levels[i, LINE] and out[j, SIZE] * out[j, STEP] == step:
+            out[j, SIZE] *= here
+            out[j, WRAPS] = levels[i, WRAPS] if out[j, SIZE] * out[j, STEP] == out[j, LENGTH] else 0.0
+            return rows
+    for column in range(COLUMNS):
+        out[rows, column] = levels[i, column]
+    out[rows, SIZE] = here
+    out[rows, STEP] = step
+    out[rows, BANDWIDTH] = levels[i, BANDWIDTH] / step
+    out[rows, LATENCY] = levels[i, LATENCY] * step
+    out[rows, WRAPS] = levels[i, WRAPS] if here * step == levels[i, LENGTH] else 0.0
+    return rows + 1
 
 
 cheapest_fast = njit(cache=True)(cheapest)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulator.errors import InputError, InternalError, unknown_name
+from simulator.fabric import injection_of_levels
 from simulator.figures import Draw
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ KINDS = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all", "broadcast"
 ALGORITHMS = ("ring", "bidirectional-ring", "double-tree", "halving-doubling", "torus", "direct", "hierarchical")
 """Algorithms in the order of the kernels' ids."""
 
+_ALL_REDUCE, _ALL_TO_ALL, _BROADCAST, _SEND_RECV = 0, 3, 4, 5
 _AXIS, _SWITCH, _MESH = 0.0, 1.0, 2.0
 _LEVEL_KINDS = {"axis": _AXIS, "switch": _SWITCH, "mesh": _MESH}
 _ROUNDING = 1e-9
@@ -73,22 +75,29 @@ def kind_id(name: str) -> int:
 
 
 def level_rows(levels: Sequence[Level], draw: Draw) -> NDArray[np.float64]:
-    """Levels as the array that the kernels take: (levels, 6); levels of one member are left out."""
+    """Levels as the array that the kernels take: (rows, 9); levels of one member are left out.
+
+    An axis of several blocks becomes two rows: all axes inside a block come first, then all axes from block to block,
+    so that consecutive ranks fill a cube before they leave it.
+    """
     import numpy as np  # noqa: PLC0415 - keeps the command's --help light
 
-    rows = [
-        (
-            _LEVEL_KINDS[level.kind],
-            float(level.size),
+    inside, outside = [], []
+    for line, level in enumerate(levels):
+        block = level.block if level.kind == "axis" and level.block > 1 else level.size
+        row = (
             level.links * draw(level.link.bandwidth) * draw(level.link.fraction),
             level.hops * draw(level.link.latency),
             draw(level.link.start),
             float(level.wraps),
         )
-        for level in levels
-        if level.size > 1
-    ]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), 6)
+        kind = _LEVEL_KINDS[level.kind]
+        if block > 1:
+            inside.append((kind, float(block), *row, 1.0, float(level.size), float(line)))
+        if level.size > block:
+            outside.append((kind, float(level.size // block), *row, float(block), float(level.size), float(line)))
+    rows = [row for row in inside if row[0] == _AXIS] + outside + [row for row in inside if row[0] != _AXIS]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 9)
 
 
 def price(
@@ -109,6 +118,8 @@ def price(
     InputError : unknown kind or algorithm, an algorithm that is not legal here, a slice of one chip, a bad size
     InternalError : the result is below a lower bound
     """
+    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+
     from simulator.collectives import kernels  # noqa: PLC0415 - compiles on first use
 
     number = kind_id(kind)
@@ -117,7 +128,9 @@ def price(
     if part.chips < 2:  # noqa: PLR2004 - it takes two
         raise InputError("a collective needs at least 2 chips", remedy="ask for more chips")
     draw = draw or Draw()
-    rows = level_rows(part.levels, draw)
+    slice_rows = level_rows(part.levels, draw)
+    rows = np.empty_like(slice_rows)
+    rows = rows[: kernels.subgroup_fast(slice_rows, 1.0, float(part.chips), rows)]
     launch_s = draw(part.machine.software.collective_launch)
     seconds = {
         name: launch_s + float(kernels.algorithm_seconds_fast(number, i, size_bytes, rows))
@@ -166,35 +179,33 @@ def _sent_share(kind: int, ranks: float) -> float:
 
 
 def _bounds(kind: int, size_bytes: float, part: Slice, draw: Draw, launch_s: float) -> Bounds:
-    injection = 0.0
     latency = 0.0
     link_s = 0.0
     bisection_s = 0.0
     inside = 1.0
     count = float(part.chips)
-    outward = _outward_bandwidth(part.levels, draw)
-    for level, width in zip(part.levels, outward, strict=True):
-        injection += width
+    outward = outward_bandwidth(part.levels, draw)
+    for i, level in enumerate(part.levels):
         latency += draw(level.link.latency) * _farthest(level)
-        if kind == kind_id("all-to-all"):
+        if kind == _ALL_TO_ALL:
             crossing = inside * size_bytes * (count - inside) / count
-        elif kind == kind_id("send-recv"):
+        elif kind == _SEND_RECV:
             crossing = 0.0
         else:
             crossing = size_bytes * _sent_share(kind, count / inside)
-        link_s = max(link_s, crossing / (inside * width))
+        link_s = max(link_s, crossing / (inside * sum(outward[i:])))
         inside *= level.size
         bisection_s = max(bisection_s, _cut_seconds(kind, size_bytes, level, count, draw))
-    farthest = latency if kind != kind_id("send-recv") else min(draw(level.link.latency) for level in part.levels)
+    farthest = latency if kind != _SEND_RECV else min(draw(level.link.latency) for level in part.levels)
     return Bounds(
-        injection_s=size_bytes * _sent_share(kind, count) / injection,
+        injection_s=size_bytes * _sent_share(kind, count) / injection_of_levels(part.levels, draw),
         link_s=link_s,
         bisection_s=bisection_s,
         latency_s=launch_s + farthest,
     )
 
 
-def _outward_bandwidth(levels: Sequence[Level], draw: Draw) -> list[float]:
+def outward_bandwidth(levels: Sequence[Level], draw: Draw) -> list[float]:
     """Full link rate of one chip into each level, both directions of an axis [B/s]."""
     widths = []
     for level in levels:
@@ -215,25 +226,25 @@ def _farthest(level: Level) -> int:
 
 def _cut_seconds(kind: int, size_bytes: float, level: Level, count: float, draw: Draw) -> float:
     """Time of what must cross the middle of one axis of a torus [s]; 0 for other levels, whose links bound them."""
-    if level.kind != "axis" or kind == kind_id("send-recv"):
+    if level.kind != "axis" or kind == _SEND_RECV:
         return 0.0
     width = count / level.size * (2 if level.wraps and level.size > 2 else 1)  # noqa: PLR2004 - a pair has one link
     across = width * level.links * draw(level.link.bandwidth)
     lesser = level.size // 2 / level.size
-    if kind == kind_id("all-to-all"):
+    if kind == _ALL_TO_ALL:
         return lesser * count * size_bytes * (1 - lesser) / across
-    half_share = {kind_id("all-reduce"): 1.0, kind_id("broadcast"): 0.0}
+    half_share = {_ALL_REDUCE: 1.0, _BROADCAST: 0.0}
     return size_bytes * half_share.get(kind, lesser) / across
 
 
 def _bottleneck(kind: int, size_bytes: float, part: Slice, draw: Draw, bounds: Bounds) -> str:
     """Name the level that binds: the one whose links need longest, or the latency where that is longer."""
-    outward = _outward_bandwidth(part.levels, draw)
+    outward = outward_bandwidth(part.levels, draw)
     inside = 1.0
     slowest, name = 0.0, part.levels[0].name
     for level, width in zip(part.levels, outward, strict=True):
         seconds = size_bytes * _sent_share(kind, part.chips / inside) / (inside * width)
-        if kind == kind_id("all-to-all"):
+        if kind == _ALL_TO_ALL:
             seconds = size_bytes * (part.chips - inside) / part.chips / width
             if level.kind == "axis":
                 seconds = _cut_seconds(kind, size_bytes, level, part.chips, draw)

@@ -138,7 +138,7 @@ def estimate(
     for size, tensor in _layouts(program, machine, chips):
         copies = size // tensor
         levels = level_rows(slice_of(machine, size).levels, draw)
-        scratch = np.empty((levels.shape[0] + 1, 6))
+        scratch = np.empty((levels.shape[0] + 1, 9))
         arguments = (program.rows, arrays.counts, arrays.work, arrays.chip, levels, arrays.stack)
         searched += 1
         batch = kernels.best_batch_fast(*arguments, float(tensor), float(copies), tpot_s, scratch, parts, out)
@@ -229,14 +229,26 @@ class _Arrays:
 def _layouts(program: Program, machine: Machine, chips: int) -> Iterator[tuple[int, int]]:
     """(instance chips, tensor ranks): legal slices that are powers of two or whole machines, TP dividing the heads."""
     experts = program.model.experts.count if program.model.experts else 0
-    for size in machine.legal_chips:
-        is_power = size & (size - 1) == 0
-        if size > min(chips, MOST_INSTANCE_CHIPS) or not (is_power or size == machine.chips):
-            continue
+    for size in _instance_sizes(machine, min(chips, MOST_INSTANCE_CHIPS)):
         tensor = 1
         while tensor <= min(size, MOST_TENSOR):
             copies = size // tensor
-            spreads = experts > 0 and experts % size == 0
-            if size % tensor == 0 and program.model.heads % tensor == 0 and (copies == 1 or spreads):
+            if size % tensor == 0 and program.model.heads % tensor == 0 and (copies == 1 or experts > 0):
                 yield size, tensor
             tensor *= 2
+
+
+def _instance_sizes(machine: Machine, most: int) -> Iterator[int]:
+    """Legal slices that are a power of two of chips or of allocation units, then joined machines by powers of two."""
+    for size in machine.legal_chips:
+        units, rest = divmod(size, machine.allocation.chips)
+        if size <= most and (_is_power_of_two(size) or (rest == 0 and _is_power_of_two(units)) or size == machine.chips):
+            yield size
+    joined = 2 * machine.chips
+    while joined <= most:
+        yield joined
+        joined *= 2
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number > 0 and number & (number - 1) == 0

@@ -78,10 +78,17 @@ def kv_bytes_per_sequence(context, counts, tensor):
 
 
 @register_jitable
+def local_experts(counts, ranks):
+    """Experts on one chip: where ranks do not divide them, the busiest ones have copies to fill every chip evenly."""
+    return math.ceil(counts[EXPERTS] / ranks)
+
+
+@register_jitable
 def weight_bytes(counts, chip, tensor, copies):
     """Weights on one chip [B]; embeddings stay in two bytes."""
     dense = counts[MODEL_LAYERS] * (counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS])
-    experts = counts[MOE_LAYERS] * counts[EXPERT_PARAMETERS] / (tensor * copies)
+    each = counts[EXPERT_PARAMETERS] / counts[EXPERTS]
+    experts = counts[MOE_LAYERS] * each * local_experts(counts, tensor * copies)
     return chip[WIDTH] * (dense + experts) + 2 * counts[EMBEDDING] / tensor
 
 
@@ -113,8 +120,8 @@ def iteration(program, counts, chip, levels, stack, tensor, copies, tokens, sequ
             moved = 2 * counts[HIDDEN] * (row[N] + row[K] / tensor) * tokens * row[ACTIVE]
             seconds = moved * stack[TRAFFIC_FACTOR] / chip[HBM]
         elif row[KIND] == EXPERT_MATMUL:
-            local = counts[EXPERTS] / ranks
-            visits = tokens * copies * row[ACTIVE] / counts[EXPERTS]
+            local = local_experts(counts, ranks)
+            visits = tokens * copies * row[ACTIVE] / (local * ranks)
             busy = local * (1 - math.exp(-visits))  # experts with at least one token, if visits are Poisson
             each = visits * local / max(busy, LEAST_ACTIVE)
             seconds = busy * matmul_seconds(each, row[N], row[K], chip) * stack[IMBALANCE] + stack[LAUNCH]

@@ -1,7 +1,7 @@
 """Price one training step of one plan; numbers and arrays only.
 
 Arrays: ``program`` (operators, 8) as in :mod:`simulator.program`; ``counts`` model counts, ``work`` sequence, batch;
-``chip`` as in :mod:`simulator.compute.kernels`; ``levels`` (levels, 6) as in :mod:`simulator.collectives.kernels`;
+``chip`` as in :mod:`simulator.compute.kernels`; ``levels`` (levels, 9) as in :mod:`simulator.collectives.kernels`;
 ``stack`` the training stack's figures; ``plan`` the degrees. Results go into ``parts`` [s] and ``memory`` [B].
 """
 
@@ -292,7 +292,7 @@ def exposed(seconds, share, behind):
 @register_jitable
 def search(program, counts, work, chip, levels, stack, plans, seconds, needed):
     """Price every plan of ``plans`` (plans, 9) into ``seconds`` and ``needed`` (plans,)."""
-    scratch = np.empty((levels.shape[0] + 1, 6))
+    scratch = np.empty((levels.shape[0] + 1, 9))
     parts = np.empty(10)
     memory = np.empty(7)
     for i in range(plans.shape[0]):

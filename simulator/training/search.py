@@ -20,7 +20,8 @@ class Found:
     """What a search found: the best steps, ascending by time; ``infeasible`` says why where there is none.
 
     ``searched`` plans were priced; of them ``unplaceable`` do not lie on the fabric and ``too_large`` do not fit in
-    memory.
+    memory. ``shortlist`` holds the plans worth pricing again when figures move a little: the fastest that fit, and the
+    leanest of the rest.
     """
 
     steps: tuple[Step, ...]
@@ -28,6 +29,7 @@ class Found:
     unplaceable: int
     too_large: int
     infeasible: Infeasible | None
+    shortlist: tuple[Plan, ...] = ()
 
 
 def search(
@@ -39,6 +41,7 @@ def search(
     batch: int,
     dtype: Dtype = "bf16",
     top: int = 1,
+    shortlist: int = 0,
     draw: Draw | None = None,
     plans: list[Plan] | None = None,
 ) -> Found:
@@ -51,6 +54,7 @@ def search(
     ----------
     program, part, stack, sequence, batch, dtype, draw : as in :func:`simulator.training.step.step`
     top : how many plans to return [1]
+    shortlist : how many plans to list for another search [1]
     plans : consider only these
     """
     import numpy as np  # noqa: PLC0415 - keeps the command's --help light
@@ -71,11 +75,16 @@ def search(
     available = float(arrays.chip[6] * (1 - arrays.stack[10]))
     placed = np.isfinite(seconds)
     fits = placed & (needed <= available)
-    if not fits.any():
-        return Found((), len(plans), int((~placed).sum()), int(placed.sum()), _why(plans, needed, placed, available))
-    order = np.flatnonzero(fits)[np.argsort(seconds[fits], kind="stable")][:top]
-    steps = tuple(price_plan(program, plans[i], part, arrays, kernels.step_fast) for i in order)
-    return Found(steps, len(plans), int((~placed).sum()), int((placed & ~fits).sum()), None)
+    unplaceable, too_large = int((~placed).sum()), int((placed & ~fits).sum())
+    order = np.flatnonzero(fits)[np.argsort(seconds[fits], kind="stable")]
+    lean = np.flatnonzero(placed)[np.argsort(needed[placed], kind="stable")]
+    chosen = dict.fromkeys([*order[:shortlist].tolist(), *lean[: shortlist // 4].tolist()])
+    listed = tuple(plans[i] for i in chosen)
+    if not order.size:
+        why = _why(plans, needed, placed, available)
+        return Found((), len(plans), unplaceable, too_large, why, listed)
+    steps = tuple(price_plan(program, plans[i], part, arrays, kernels.step_fast) for i in order[:top])
+    return Found(steps, len(plans), unplaceable, too_large, None, listed)
 
 
 def chip_counts(chips: int) -> list[int]:

@@ -182,7 +182,7 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, kernel
 
     parts = np.empty(10)
     memory = np.empty(7)
-    scratch = np.empty((arrays.levels.shape[0] + 1, 6))
+    scratch = np.empty((arrays.levels.shape[0] + 1, 9))
     row = plan_rows([plan])[0]
     seconds = float(kernel(*_ordered(arrays), row, scratch, parts, memory))  # type: ignore[operator]
     if not np.isfinite(seconds):

@@ -139,8 +139,10 @@ def levels(fabric: Torus, chips: int) -> tuple[Level, ...]:
     if not candidates:
         raise not_legal(chips, legal_chips(fabric), f"a torus of {'x'.join(map(str, fabric.cube))} cubes")
     wraps = chips % math.prod(fabric.cube) == 0
-    sides = [side for side in candidates[0] if side > 1]
+    sides = [(side, cube) for side, cube in zip(candidates[0], fabric.cube, strict=True) if side > 1]
     return tuple(
-        Level(f"{fabric.link.family}-{_AXES[axis]}", "axis", side, fabric.link, links=1, hops=1, wraps=wraps)
-        for axis, side in enumerate(sides)
+        Level(
+            f"{fabric.link.family}-{_AXES[axis]}", "axis", side, fabric.link, 1, 1, wraps=wraps, block=min(cube, side)
+        )
+        for axis, (side, cube) in enumerate(sides)
     )

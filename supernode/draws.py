@@ -1,0 +1,63 @@
+"""Draws of uncertain figures: Latin hypercube, triangular, with common random numbers across machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulator.figures import Draw
+from simulator.streams import stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simulator.figures import Figure
+
+
+def strata(samples: int, seed: int, *names: str) -> NDArray[np.float64]:
+    """One number in [0, 1) from each of ``samples`` equal strata, in an order of its own: a Latin hypercube's column.
+
+    Each name has a stream of its own, so that a further figure leaves the draws of the others as they were.
+    """
+    from scipy.stats import qmc  # noqa: PLC0415 - scipy is heavy
+
+    column: NDArray[np.float64] = qmc.LatinHypercube(d=1, rng=stream(seed, *names)).random(samples)[:, 0]
+    return column
+
+
+def drawn_values(figures: Iterable[Figure], samples: int, seed: int) -> dict[str, NDArray[np.float64]]:
+    """SI values by figure key, (samples,) each, of the figures whose range is wider than their value.
+
+    Triangular between low and high with the mode at the stated value. Alternatives of one figure under different
+    hypotheses (``key@hypothesis``) share their random numbers.
+    """
+    from scipy.stats import triang  # noqa: PLC0415 - scipy is heavy
+
+    values = {}
+    for figure in sorted(figures, key=lambda figure: figure.key):
+        if not figure.is_uncertain:
+            continue
+        low, high = figure.si_low, figure.si_high
+        mode = (figure.si - low) / (high - low)
+        share = strata(samples, seed, "figure", figure.key.partition("@")[0])
+        values[figure.key] = triang.ppf(share, mode, loc=low, scale=high - low)
+    return values
+
+
+def drawn_hypotheses(weights: Mapping[str, float], samples: int, seed: int, machine: str) -> list[str]:
+    """Names of hypotheses, one a draw, by weight; empty names where a machine has none."""
+    if not weights:
+        return [""] * samples
+    import numpy as np  # noqa: PLC0415 - numpy is heavy
+
+    names = list(weights)
+    edges = np.cumsum([weights[name] for name in names])
+    picks = np.searchsorted(edges / edges[-1], strata(samples, seed, "hypothesis", machine), side="right")
+    return [names[min(int(pick), len(names) - 1)] for pick in picks]
+
+
+def draw_number(values: Mapping[str, NDArray[np.float64]], index: int) -> Draw:
+    """The ``index``-th draw of all figures together."""
+    return Draw({key: float(column[index]) for key, column in values.items()})
