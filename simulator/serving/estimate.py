@@ -190,6 +190,10 @@ class _Arrays:
         model, figures = program.model, stack.serving
         experts = model.experts
         heads = 1 if model.latent else model.kv_heads
+        absorbed = (0, 0)
+        if model.latent:
+            rank = model.latent.kv_rank
+            absorbed = (model.heads * (rank + model.latent.rope_head), model.heads * rank)
         self.dtype = dtype
         self.chip: NDArray[np.float64] = chip_row(machine.chip, dtype, draw)
         self.counts: NDArray[np.float64] = np.array(
@@ -209,6 +213,7 @@ class _Arrays:
                 heads,
                 program.kv_window_values_per_token,
                 model.window,
+                *absorbed,
             ],
             dtype=np.float64,
         )

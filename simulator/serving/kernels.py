@@ -56,7 +56,7 @@ from simulator.training.kernels import (
 # stack
 ITERATION_OVERHEAD, LAUNCH, MEMORY_FRACTION, EXPOSED, IMBALANCE, TRAFFIC_FACTOR, COLLECTIVE_LAUNCH = range(7)
 # further counts of a model that serving needs, after those of training
-KV_HEADS, WINDOW_VALUES, WINDOW_SIZE = range(12, 15)
+KV_HEADS, WINDOW_VALUES, WINDOW_SIZE, DECODE_SCORE, DECODE_VALUE = range(12, 17)
 # work
 INPUT, OUTPUT = range(2)
 # parts of an iteration
@@ -108,7 +108,11 @@ def iteration(program, counts, chip, levels, stack, tensor, copies, tokens, sequ
             seen = causal_context(context, row[WINDOW]) if causal else context
             if row[WINDOW] > 0 and not causal:
                 seen = min(seen, row[WINDOW])
-            flops = 2 * tokens * seen * (row[N] + row[K]) / tensor
+            score, value = row[N], row[K]
+            if not causal and counts[DECODE_SCORE] > 0:
+                # latent attention decodes on the cached latents themselves, with the up-projections absorbed
+                score, value = counts[DECODE_SCORE], counts[DECODE_VALUE]
+            flops = 2 * tokens * seen * (score + value) / tensor
             seconds = flops / (chip[VECTOR_PEAK] * chip[ATTENTION_FRACTION])
             if not causal:
                 share = row[LAYERS] / counts[MODEL_LAYERS]

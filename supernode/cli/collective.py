@@ -1,0 +1,115 @@
+"""``supernode collective``: price one collective, or a sweep of sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from supernode.cli.common import console, machine_names, print_json, quantity
+
+if TYPE_CHECKING:
+    from simulator.collectives import Priced
+    from simulator.machine import Slice
+
+KINDS = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all", "broadcast", "send-recv")
+
+
+def _kinds(incomplete: str) -> list[str]:
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+def collective(  # noqa: PLR0913 - one parameter for each option
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.", autocompletion=_kinds)],
+    machine: Annotated[str, typer.Argument(help="A machine of the catalogue, or a TOML file.", autocompletion=machine_names)],
+    size: Annotated[str, typer.Option("--bytes", help="Message size as in nccl-tests, e.g. 1GiB, or a sweep 1KiB:4GiB.")] = "1GiB",
+    chips: Annotated[int | None, typer.Option(help="Chips that take part.  [default: the whole machine]")] = None,
+    network: Annotated[str, typer.Option(help="Network that joins several machines.")] = "",
+    algorithm: Annotated[str, typer.Option(help="Name one instead of the cheapest.")] = "",
+    hypothesis: Annotated[str, typer.Option(help="Reading of an undisclosed machine.")] = "",
+    samples: Annotated[int, typer.Option(help="Draws of the uncertain figures for the range.", min=8, max=100_000)] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of all random streams.", min=0)] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw busbw against size to a PNG or SVG file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,  # noqa: FBT002
+) -> None:
+    """Price a collective: time, algbw, busbw, algorithm, bottleneck and lower bounds.
+
+    Example: supernode collective all-reduce gb200-nvl72 --bytes 1MiB:8GiB --chips 72
+    """
+    from supernode.collective_sweep import Request, sweep  # noqa: PLC0415 - heavy
+
+    request = Request(kind, machine, size, chips, network, algorithm, hypothesis, samples, seed)
+    part, rows = sweep(request)
+    if plot is not None:
+        from supernode.plots.collectives import plot_sweep  # noqa: PLC0415 - matplotlib is heavy
+        from supernode.plots.save import write_plot  # noqa: PLC0415 - matplotlib is heavy
+
+        write_plot(lambda ax: plot_sweep(rows, part.machine.name, ax=ax), plot)
+    if as_json:
+        objects = [_object(priced, low, high) for priced, low, high in rows]
+        first = objects[0] if len(objects) == 1 else {"sweep": objects}
+        print_json({"schema": 1, "machine": part.machine.name, "chips": part.chips, "reading": part.machine.reading} | first)
+        return
+    _print(part, rows)
+
+
+def _object(priced: Priced, low: float, high: float) -> dict[str, Any]:
+    """One priced size; the range of the rates is that of the time, turned round."""
+    bus = priced.busbw_bytes_per_s / priced.algbw_bytes_per_s
+    rates = {"low": priced.size_bytes / high, "high": priced.size_bytes / low}
+    bounds = priced.bounds
+    return {
+        "kind": priced.kind,
+        "bytes": priced.size_bytes,
+        "time": quantity(priced.seconds, "s", low=low, high=high, maturity="verified"),
+        "algbw": quantity(priced.algbw_bytes_per_s, "B/s", maturity="verified", **rates),
+        "busbw": quantity(
+            priced.busbw_bytes_per_s, "B/s", low=rates["low"] * bus, high=rates["high"] * bus, maturity="verified"
+        ),
+        "algorithm": priced.algorithm,
+        "level": "closed-form",
+        "bottleneck": priced.bottleneck,
+        "bounds": {
+            "injection": bounds.injection_s,
+            "link": bounds.link_s,
+            "bisection": bounds.bisection_s,
+            "latency": bounds.latency_s,
+        },
+        "by_algorithm": priced.by_algorithm,
+    }
+
+
+def _print(part: Slice, rows: list[tuple[Priced, float, float]]) -> None:
+    from rich.table import Table  # noqa: PLC0415 - rich is heavy
+
+    from simulator.units import humanise  # noqa: PLC0415
+
+    first = rows[0][0]
+    table = Table(title=f"{first.kind} over {part.chips:,} chips of {part.machine.name}", title_justify="left")
+    for name in ("size", "time", "5-95 %", "algbw", "busbw", "algorithm", "bottleneck", "over bound"):
+        table.add_column(name, justify="left" if name in {"algorithm", "bottleneck"} else "right", no_wrap=True)
+    for priced, low, high in rows:
+        bounds = priced.bounds
+        least = max(bounds.injection_s, bounds.link_s, bounds.bisection_s, bounds.latency_s)
+        table.add_row(
+            _binary(priced.size_bytes),
+            humanise(priced.seconds, "s"),
+            f"{humanise(low, 's', 3)} to {humanise(high, 's', 3)}",
+            humanise(priced.algbw_bytes_per_s, "B/s"),
+            humanise(priced.busbw_bytes_per_s, "B/s"),
+            priced.algorithm,
+            priced.bottleneck,
+            f"{priced.seconds / least:.2f}x",
+        )
+    out = console()
+    out.print(table)
+    if part.machine.reading:
+        out.print(f"Reading: {part.machine.reading}", highlight=False, soft_wrap=True)
+
+
+def _binary(size_bytes: float) -> str:
+    for unit, factor in (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.4g} {unit}"
+    return f"{size_bytes:.4g} B"

@@ -1,0 +1,106 @@
+"""What the subcommands share: consoles, JSON, progress, completion of names."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+
+
+def print_json(tree: Any) -> None:  # noqa: ANN401 - any tree of plain data
+    """Print one object for machines; numbers that are not finite become null."""
+    sys.stdout.write(json.dumps(_finite(tree), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _finite(tree: Any) -> Any:  # noqa: ANN401 - any tree of plain data
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return None
+    return tree
+
+
+def quantity(value: float, unit: str, *, low: float | None = None, high: float | None = None, maturity: str = "plausible", sources: tuple[str, ...] = ()) -> dict[str, Any]:
+    """One quantity of the published format, in SI base units."""
+    return {
+        "value": value,
+        "low": value if low is None else low,
+        "high": value if high is None else high,
+        "unit": unit,
+        "maturity": maturity,
+        "sources": list(sources),
+    }
+
+
+def console() -> Console:
+    """Where tables go: wide enough to be cut by the reader, plain when piped."""
+    from rich.console import Console  # noqa: PLC0415 - rich is heavy
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+@contextmanager
+def progress_bar(is_quiet: bool) -> Iterator[Callable[[str, int, int], None]]:  # noqa: FBT001 - a plain switch
+    """Show on standard error what is being done; nothing where nobody watches.
+
+    Yields a function that is told what is being done, how much is done and how much there is.
+    """
+    if is_quiet or not sys.stderr.isatty():
+        said: set[str] = set()
+
+        def say(what: str, _done: int, _of: int) -> None:
+            if not is_quiet and what not in said:
+                said.add(what)
+                print(f"supernode: {what}", file=sys.stderr)  # noqa: T201 - progress of a run in a log
+
+        yield say
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich is heavy
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - rich is heavy
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("starting", total=1)
+
+        def show(what: str, done: int, of: int) -> None:
+            progress.update(bar, description=what, completed=done, total=of)
+
+        yield show
+
+
+def warm_kernels(tell: Callable[[str, int, int], None]) -> None:
+    """Say so before the first run compiles its kernels, which takes a while once."""
+    from simulator import compiled  # noqa: PLC0415 - cheap, but not needed for --help
+
+    if not compiled.is_warm():
+        tell("first run: compiling kernels, about half a minute, once", 0, 1)
+
+
+def machine_names(incomplete: str) -> list[str]:
+    """Complete a machine's name."""
+    import topologies  # noqa: PLC0415 - reads files
+
+    return [name for name in topologies.names("machines") if name.startswith(incomplete)]
+
+
+def model_names(incomplete: str) -> list[str]:
+    """Complete a model's name."""
+    import workloads  # noqa: PLC0415 - reads files
+
+    return [name for name in workloads.names("models") if name.startswith(incomplete)]
+
+
+def task_names(incomplete: str) -> list[str]:
+    """Complete a workload's name."""
+    import workloads  # noqa: PLC0415 - reads files
+
+    return [name for name in workloads.names("tasks") if name.startswith(incomplete)]
