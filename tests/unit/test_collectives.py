@@ -1,0 +1,218 @@
+"""Collectives against closed forms of the literature, published link bounds and each other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import topologies
+from simulator.collectives import ALGORITHMS, KINDS, kernels, price
+from simulator.collectives.price import bus_factor, kind_id
+from simulator.errors import InputError
+from simulator.machine import slice_of
+
+GB = 1e9
+MIB = 2.0**20
+
+
+def torus(*sides, bandwidth=100 * GB, latency_s=0.0, start_s=0.0, wraps=1.0):
+    rows = [(0, side, bandwidth, latency_s, start_s, wraps, 1, side, i) for i, side in enumerate(sides)]
+    return np.array(rows, dtype=np.float64)
+
+
+def switches(*levels, start_s=0.0):
+    rows = [(1, size, bandwidth, latency_s, start_s, 0, 0, 0, 0) for size, bandwidth, latency_s in levels]
+    return np.array(rows, dtype=np.float64)
+
+
+def seconds(kind, algorithm, size_bytes, rows):
+    return kernels.algorithm_seconds(KINDS.index(kind), ALGORITHMS.index(algorithm), size_bytes, rows)
+
+
+def test_ring_all_reduce_is_that_of_patarasuk_and_yuan():
+    rows = switches((8, 50 * GB, 1e-6))
+    expected = 2 * 7 * (1e-6 + 1e9 / (8 * 50 * GB))
+    assert seconds("all-reduce", "ring", 1e9, rows) == pytest.approx(expected, rel=1e-12)
+
+
+def test_all_to_all_of_64_mib_on_the_ironwood_torus_needs_what_its_busiest_links_need():
+    # 64 MiB / 9,216 bytes a pair, ties split: axes of 24 carry 3 x the buffer on each directed link
+    rows = torus(16, 24, 24)
+    assert seconds("all-to-all", "direct", 64 * MIB, rows) == pytest.approx(2013.27e-6, rel=1e-5)
+    with_latency = torus(16, 24, 24, latency_s=1e-6)
+    assert 2013.27e-6 < seconds("all-to-all", "direct", 64 * MIB, with_latency) <= 2045.3e-6
+
+
+@pytest.mark.parametrize("sides", [(4,), (5,), (8,), (3, 4), (4, 4, 4), (2, 3, 5)])
+@pytest.mark.parametrize("wraps", [True, False])
+def test_all_to_all_on_a_torus_equals_counted_link_loads(sides, wraps):
+    """An independent oracle walks every pair's dimension-order route and counts bytes on every directed link."""
+    if wraps and 2 in sides:
+        pytest.skip("an axis of two that wraps has two parallel links, which slices never have")
+    chips = math.prod(sides)
+    per_pair = 1.0 / chips
+    loads: dict[tuple, float] = {}
+    for source in np.ndindex(*sides):
+        for target in np.ndindex(*sides):
+            place = list(source)
+            for axis, side in enumerate(sides):
+                gap = (target[axis] - place[axis]) % side
+                ways = [(1, gap)] if not wraps else [(1, gap), (-1, side - gap)]
+                if wraps:
+                    least = min(gap, side - gap)
+                    ways = [way for way in ways if way[1] == least]
+                else:
+                    step = 1 if target[axis] > place[axis] else -1
+                    ways = [(step, abs(target[axis] - place[axis]))]
+                for step, hops in ways:
+                    at = list(place)
+                    for _ in range(hops):
+                        key = (tuple(at), axis, step)
+                        loads[key] = loads.get(key, 0.0) + per_pair / len(ways)
+                        at[axis] = (at[axis] + step) % side
+                place[axis] = target[axis]
+    rows = torus(*sides, bandwidth=1.0, wraps=1.0 if wraps else 0.0)
+    assert seconds("all-to-all", "direct", 1.0, rows) == pytest.approx(max(loads.values()), rel=1e-9)
+
+
+def test_torus_all_reduce_meets_the_injection_bound_when_axes_are_equal():
+    rows = torus(8, 8, 8)
+    bound = 2 * (511 / 512) * 1e9 / (6 * 100 * GB)
+    assert seconds("all-reduce", "torus", 1e9, rows) == pytest.approx(bound, rel=1e-12)
+
+
+def test_unequal_axes_cost_more_than_the_injection_bound_but_less_than_one_axis_at_a_time():
+    rows = torus(16, 24, 24)
+    bound = 2 * (9215 / 9216) * 1e9 / (6 * 100 * GB)
+    one_at_a_time = sum(
+        2 * (side - 1) / side * 1e9 / done / (2 * 100 * GB) for side, done in ((16, 1), (24, 16), (24, 384))
+    )
+    assert bound < seconds("all-reduce", "torus", 1e9, rows) < one_at_a_time / 2
+
+
+def test_halving_doubling_is_rabenseifners_and_needs_a_power_of_two():
+    rows = switches((8, 50 * GB, 2e-6))
+    assert seconds("all-reduce", "halving-doubling", 1e8, rows) == pytest.approx(2 * (3 * 2e-6 + 7 / 8 * 1e8 / 50e9))
+    assert seconds("all-reduce", "halving-doubling", 1e8, switches((6, 50 * GB, 2e-6))) == math.inf
+
+
+def test_double_tree_grows_with_the_logarithm_of_the_ranks_where_the_ring_grows_with_the_ranks():
+    def latency(algorithm, ranks):
+        return seconds("all-reduce", algorithm, 8.0, switches((ranks, 50 * GB, 1e-6)))
+
+    assert latency("ring", 256) / latency("ring", 16) == pytest.approx(255 / 15, rel=1e-3)
+    assert latency("double-tree", 256) / latency("double-tree", 16) == pytest.approx(2, rel=0.05)
+
+
+def test_ring_over_nodes_runs_at_the_rate_of_all_ports_of_a_node_together():
+    # eight 50 GB/s ports carry the eight rings of a node of eight, 400 GB/s against 450 inside
+    rows = switches((8, 450 * GB, 0), (16, 50 * GB, 0))
+    assert seconds("all-reduce", "ring", 1e9, rows) == pytest.approx(2 * 127 / 128 * 1e9 / 400e9)
+
+
+def test_hierarchical_all_reduce_is_limited_by_its_slowest_level():
+    rows = switches((8, 450 * GB, 0), (16, 50 * GB, 0))
+    across = 2 * 15 / 16 * (1e9 / 8) / 50e9
+    inside = 2 * 7 / 8 * 1e9 / 450e9
+    found = seconds("all-reduce", "hierarchical", 1e9, rows)
+    assert max(across, inside) < found < across + inside
+
+
+def test_a_collective_of_one_rank_takes_no_time():
+    assert kernels.algorithm_seconds(0, 0, 1e9, np.empty((0, 9))) == 0.0
+
+
+class TestGroups:
+    """Cutting groups of consecutive or strided ranks out of a slice."""
+
+    @staticmethod
+    def cut(levels, stride, size):
+        out = np.empty((len(levels) + 1, 9))
+        rows = kernels.subgroup(levels, float(stride), float(size), out)
+        return None if rows < 0 else out[:rows]
+
+    def test_tensor_ranks_stay_in_the_node_and_data_ranks_cross_the_network(self):
+        levels = switches((8, 450 * GB, 0), (4, 50 * GB, 0))
+        assert self.cut(levels, 1, 8)[:, kernels.SIZE].tolist() == [8]
+        assert self.cut(levels, 8, 4)[:, kernels.BANDWIDTH].tolist() == [50 * GB]
+        assert self.cut(levels, 2, 16)[:, kernels.SIZE].tolist() == [4, 4]
+
+    def test_part_of_an_axis_is_a_line_and_strided_members_share_its_links(self):
+        levels = torus(16, 8)
+        line = self.cut(levels, 1, 4)
+        assert line[0, kernels.WRAPS] == 0
+        assert line[0, kernels.BANDWIDTH] == 100 * GB
+        strided = self.cut(levels, 4, 4)
+        assert strided[0, kernels.WRAPS] == 1
+        assert strided[0, kernels.BANDWIDTH] == 25 * GB
+
+    def test_ranks_of_a_cube_are_a_block_and_the_whole_slice_is_the_whole_torus(self):
+        machine = topologies.machine("ironwood-9216")
+        levels = _rows(machine, 9216)
+        cube = self.cut(levels, 1, 64)
+        assert cube[:, kernels.SIZE].tolist() == [4, 4, 4]
+        assert not cube[:, kernels.WRAPS].any()
+        whole = self.cut(levels, 1, 9216)
+        assert sorted(whole[:, kernels.SIZE].tolist()) == [16, 24, 24]
+        assert whole[:, kernels.WRAPS].all()
+
+    def test_a_group_that_straddles_switches_is_priced_at_the_outermost_level(self):
+        levels = switches((40, 224 * GB, 0), (16, 100 * GB, 0))
+        assert self.cut(levels, 1, 64)[:, kernels.BANDWIDTH].tolist() == [100 * GB]
+
+    def test_a_group_that_does_not_divide_an_axis_has_no_place(self):
+        assert self.cut(torus(6, 4), 1, 4) is None
+
+
+def _rows(machine, chips):
+    from simulator.collectives import level_rows
+    from simulator.figures import Draw
+
+    return level_rows(slice_of(machine, chips).levels, Draw())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("machine", ["ironwood-9216", "scalex640", "cloudmatrix384", "gb200-nvl72", "hgx-h100"])
+@pytest.mark.parametrize("size_bytes", [8.0, 65536.0, 2.0**30])
+def test_every_collective_has_a_legal_algorithm_on_every_machine_and_respects_its_bounds(kind, machine, size_bytes):
+    found = topologies.machine(machine)
+    for chips in (found.chips, 4 * found.chips):
+        priced = price(kind, size_bytes, slice_of(found, chips))
+        bounds = priced.bounds
+        assert priced.seconds >= max(bounds.injection_s, bounds.link_s, bounds.bisection_s, bounds.latency_s) > 0
+        assert priced.algorithm == min(priced.by_algorithm, key=priced.by_algorithm.get)
+        assert priced.busbw_bytes_per_s == pytest.approx(
+            size_bytes / priced.seconds * bus_factor(kind_id(kind), priced.ranks)
+        )
+
+
+def test_plain_and_compiled_kernels_agree_to_the_last_bit():
+    rows = _rows(topologies.machine("ironwood-9216"), 640)
+    for kind in range(len(KINDS)):
+        for algorithm in range(len(ALGORITHMS)):
+            for size in (1.0, 1e5, 1e9):
+                plain = kernels.algorithm_seconds(kind, algorithm, size, rows)
+                assert plain == kernels.algorithm_seconds_fast(kind, algorithm, size, rows)
+
+
+@pytest.mark.parametrize("name", ["all_reduce", "allreduce", "All-Reduce"])
+def test_spellings_of_a_collective_are_the_same(name):
+    assert kind_id(name) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "size_bytes", "algorithm", "says"),
+    [
+        ("all-reduc", 1e6, "", "did you mean all-reduce"),
+        ("all-reduce", -1.0, "", "no size"),
+        ("all-reduce", math.inf, "", "no size"),
+        ("all-reduce", 1e6, "rings", "did you mean ring"),
+        ("all-to-all", 1e6, "double-tree", "legal here: direct"),
+    ],
+)
+def test_bad_requests_say_what_would_be_right(kind, size_bytes, algorithm, says):
+    part = slice_of(topologies.machine("gb200-nvl72"), 72)
+    with pytest.raises(InputError, match=says):
+        price(kind, size_bytes, part, algorithm=algorithm)
