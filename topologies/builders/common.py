@@ -59,13 +59,16 @@ class NetworkBuilder:
 
 
 def new_graph(builder: str, title: str, link: Link) -> nx.Graph[str]:
-    """An empty graph that says who builds it, its title, and how sure its link bandwidth and latency are."""
+    """An empty graph that says who builds it, its title, and how sure its link bandwidth [B/s] and latency are."""
     import networkx as nx
 
     return nx.Graph(
         name=title,
         builder=builder,
         family=link.family,
+        bandwidth_low=link.bandwidth.si_low,
+        bandwidth_value=link.bandwidth.si,
+        bandwidth_high=link.bandwidth.si_high,
         bandwidth_kind=link.bandwidth.kind,
         latency_kind=link.latency.kind,
         cuts={},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 from simulator.figures import Draw
@@ -38,7 +39,14 @@ def graph(fabric: TwoTierPlanes, draw: Draw | None = None) -> nx.Graph[str]:
         cpu = down | {"links": 1, "bandwidth_bytes_per_s": draw(fabric.cpu_bandwidth) / fabric.planes}
         up = edge(fabric.link, draw, medium="optic", plane=plane)
         tops = [f"spine{plane}-{spine}" for spine in spines]
-        built.add_nodes_from(tops, kind="switch", tier=2, plane=plane)
+        racks = math.ceil(fabric.nodes / fabric.nodes_per_rack)
+        built.add_nodes_from(
+            (
+                top,
+                {"kind": "switch", "tier": 2, "plane": plane, "rack": racks + i * fabric.spine_racks // fabric.spines},
+            )
+            for i, top in enumerate(tops)
+        )
         for node in nodes:
             leaf = f"leaf{node}-{plane}"
             own = inside[node][: fabric.chips_per_node + fabric.cpus_per_node]

@@ -1,0 +1,259 @@
+"""``supernode topology``: how a machine is wired, counted, measured and drawn."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulator.errors import InputError
+from simulator.figures import Draw, Figure, figures_of
+from simulator.files import write_whole
+from simulator.units import DISPLAY, humanise
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from simulator.fabric import Fabric
+    from simulator.machine import Level
+    from topologies.schema import MachineEntry, NetworkEntry
+
+_MOST_CHIPS = 32_768
+_FORMATS = ("png", "svg", "pdf")
+
+
+def topology(
+    machine: Annotated[str, typer.Argument(help="Name in the catalogue, or a TOML file.")],
+    plot: Annotated[Path | None, typer.Option(help="Draw the fabric into FILE (png, svg or pdf).")] = None,
+    graphml: Annotated[Path | None, typer.Option(help="Write the graph into FILE as GraphML.")] = None,
+    machines: Annotated[int, typer.Option(help="How many, joined by the machine's network.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """How a machine is wired: counts, bisection, distances, levels; as a picture, as GraphML.
+
+    Example: supernode topology cloudmatrix384 --plot cloudmatrix384.png
+    """
+    if plot is not None and plot.suffix.lower().removeprefix(".") not in _FORMATS:
+        raise InputError(
+            f"cannot draw a {plot.suffix or 'file without suffix'}",
+            where=f"--plot {plot}",
+            remedy="end the name in .png, .svg or .pdf",
+        )
+    wiring = _wired(machine, machines)
+    report = _report(wiring)
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False, indent=2))
+    else:
+        _print(report, wiring)
+    if plot is not None:
+        write_whole(plot, _drawn(wiring.graph, plot.suffix.lower().removeprefix(".")))
+    if graphml is not None:
+        write_whole(graphml, _as_graphml(wiring.graph))
+    for path in (plot, graphml):
+        if path is not None and not as_json:
+            typer.echo(f"wrote {path}")
+
+
+@dataclass(frozen=True)
+class _Wiring:
+    """A machine, or several with their network, as a graph and in arrays, at the stated figures and at both ends."""
+
+    entry: MachineEntry
+    network: NetworkEntry | None
+    machines: int
+    graph: nx.Graph[str]
+    fabric: Fabric
+    low: Fabric
+    high: Fabric
+    bounds: dict[str, tuple[float, float]]
+    levels: tuple[Level, ...]
+
+
+def _wired(name: str, machines: int) -> _Wiring:
+    import topologies
+    from simulator.fabric import Fabric
+    from simulator.machine import slice_of
+    from topologies.builders import builder_of, network_builder_of
+
+    entry = topologies.entry(name)
+    most = max(1, _MOST_CHIPS // entry.chips)
+    if not 1 <= machines <= most:
+        raise InputError(
+            f"{machines} is no number of machines to join", where="--machines", remedy=f"write 1 to {most}"
+        )
+    machine = topologies.machine(name)
+    network = topologies.network_entry(entry.network) if machines > 1 else None
+    bounds = _bounds(entry, network)
+
+    def graph(draw: Draw) -> nx.Graph[str]:
+        one = builder_of(entry.fabric).graph(entry.fabric, draw)
+        one.graph.update(title=entry.title, reading=entry.reading)
+        one.graph["bandwidth_low"], one.graph["bandwidth_high"] = bounds[entry.fabric.link.bandwidth.key]
+        if network is None:
+            return one
+        joined = network_builder_of(network.fabric).join(one, machines, network.fabric, draw)
+        joined.graph["title"] = f"{machines} x {entry.title}, over {network.name}"
+        return joined
+
+    stated = graph(Draw())
+    frozen = Fabric.from_graph(stated)
+    ends = [frozen, frozen]
+    if any(low < high for low, high in bounds.values()):
+        ends = [Fabric.from_graph(graph(Draw({key: bound[end] for key, bound in bounds.items()}))) for end in range(2)]
+    levels = slice_of(machine, entry.chips * machines).levels
+    return _Wiring(entry, network, machines, stated, frozen, ends[0], ends[1], bounds, levels)
+
+
+def _bounds(entry: MachineEntry, network: NetworkEntry | None) -> dict[str, tuple[float, float]]:
+    """Low and high of each figure of the fabric [SI], over its own range and every reading of the machine."""
+    found = {}
+    for figure in [*figures_of(entry.fabric), *(figures_of(network.fabric) if network else ())]:
+        path = figure.key.split("/", 2)[-1]
+        others = [each.figures[path] for each in entry.hypotheses if path in each.figures]
+        same = [figure, *(others if figure.key.startswith("machine/") else ())]
+        found[figure.key] = (min(each.si_low for each in same), max(each.si_high for each in same))
+    return found
+
+
+def _report(wiring: _Wiring) -> dict[str, Any]:
+    from simulator.fabric import bisection, cut_bytes_per_s, degree, distances, injection_bytes_per_s, links_per_chip
+
+    fabric, network = wiring.fabric, wiring.network
+    inside = wiring.entry.fabric.link.bandwidth
+    between = network.fabric.link.bandwidth if network else inside
+    _, cut = bisection(fabric)
+    three = (fabric, wiring.low, wiring.high)
+    far = distances(fabric)
+    report: dict[str, Any] = {
+        "schema": 1,
+        "machine": wiring.entry.name,
+        "machines": wiring.machines,
+        "network": network.name if network else None,
+        "chips": fabric.chips,
+        "switches": fabric.switches,
+        "nodes": len(fabric.nodes),
+        "edges": fabric.edges,
+        "links": fabric.physical_links,
+        "degree": degree(fabric),
+        "links_per_chip": links_per_chip(fabric),
+        "injection": _quantity([injection_bytes_per_s(each) for each in three], inside),
+        "bisection": _quantity([cut_bytes_per_s(each, cut) for each in three], between) | {"cut": cut},
+        "diameter": far.diameter,
+        "mean_distance": far.mean,
+        "levels": [_level(level, wiring.bounds) for level in wiring.levels],
+        "reading": wiring.entry.reading,
+    }
+    if network:
+        rates = [injection_bytes_per_s(each, scale_out=True) for each in three]
+        report["network_injection"] = _quantity(rates, between)
+    return report
+
+
+def _level(level: Level, bounds: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    rate, delay = level.link.bandwidth, level.link.latency
+    ends = [(figure.si, *bounds.get(figure.key, (figure.si_low, figure.si_high))) for figure in (rate, delay)]
+    return {
+        "name": level.name,
+        "kind": level.kind,
+        "size": level.size,
+        "links": level.links,
+        "hops": level.hops,
+        "wraps": level.wraps,
+        "bandwidth": _quantity([level.links * value for value in ends[0]], rate),
+        "latency": _quantity(list(ends[1]), delay),
+    }
+
+
+def _quantity(values: list[float], figure: Figure) -> dict[str, Any]:
+    """A value with its low and high end, from counts that are checked and a figure that has sources."""
+    value, low, high = values
+    return {
+        "value": value,
+        "low": low,
+        "high": high,
+        "unit": DISPLAY[figure.dimension],
+        "maturity": "verified",
+        "sources": [figure.source] if figure.source else [],
+    }
+
+
+def _print(report: dict[str, Any], wiring: _Wiring) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    title = wiring.graph.graph["title"]
+    console.print(Text("".join(c if c.isprintable() else " " for c in title), style="bold"))
+    table = Table(show_header=False)
+    rows = [(name.replace("_", " "), f"{report[name]:,}") for name in ("chips", "switches", "nodes", "edges", "links")]
+    rows += [
+        ("neighbours of a chip", f"{report['degree']:,}, by {report['links_per_chip']:,} links"),
+        ("injection of a chip", _shown(report["injection"])),
+    ]
+    if "network_injection" in report:
+        rows.append(("into the network", _shown(report["network_injection"])))
+    rows += [
+        ("bisection", f"{_shown(report['bisection'])}\nacross {report['bisection']['cut']}"),
+        ("diameter", f"{report['diameter']} edges between two chips"),
+        ("mean distance", f"{report['mean_distance']:.4f} edges between two chips"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    levels = Table("level", "kind", "size", "links", "hops", "a chip, one direction", "one hop", title="Levels")
+    for level in report["levels"]:
+        kind = (
+            f"{level['kind']}, {'closed' if level['wraps'] else 'open'}" if level["kind"] == "axis" else level["kind"]
+        )
+        links = f"2 x {level['links']:g}" if level["kind"] == "axis" else f"{level['links']:g}"
+        numbers = (f"{level['size']:,}", links, str(level["hops"]))
+        levels.add_row(level["name"], kind, *numbers, _shown(level["bandwidth"]), _shown(level["latency"]))
+    console.print(levels)
+    link = wiring.entry.fabric.link
+    console.print(
+        f"Bandwidths are of one direction. Link bandwidth is {link.bandwidth.kind}, its latency {link.latency.kind}."
+    )
+    if report["reading"]:
+        console.print(Text(f"Reading: {report['reading']}", style="italic"))
+
+
+def _shown(quantity: dict[str, Any]) -> str:
+    value, low, high = (humanise(quantity[part], quantity["unit"]) for part in ("value", "low", "high"))
+    return value if low == high else f"{value} ({low} to {high})"
+
+
+def _drawn(graph: nx.Graph[str], suffix: str) -> bytes:
+    from matplotlib.figure import Figure as Sheet
+
+    from supernode.plots.topology import SHEET_INCHES, plot_topology
+
+    sheet = Sheet(figsize=SHEET_INCHES)
+    plot_topology(graph, ax=sheet.add_axes((0.01, 0.01, 0.98, 0.98)))
+    picture = io.BytesIO()
+    sheet.savefig(picture, format=suffix, dpi=150)
+    return picture.getvalue()
+
+
+def _as_graphml(graph: nx.Graph[str]) -> bytes:
+    """The graph with the attributes that GraphML can hold: coordinates as text, cuts as one flag of each node."""
+    import networkx as nx
+
+    flat: nx.Graph[str] = nx.Graph(**_scalars(graph.graph))
+    sides = {name: set(side) for name, side in graph.graph["cuts"].items()}
+    for node, data in graph.nodes.items():
+        flat.add_node(node, **_scalars(data), **{f"cut: {name}": node in side for name, side in sides.items()})
+    flat.add_edges_from((u, v, _scalars(data)) for u, v, data in graph.edges.data())
+    text = io.BytesIO()
+    nx.write_graphml_xml(flat, text)
+    return text.getvalue()
+
+
+def _scalars(attributes: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in attributes.items() if isinstance(value, bool | int | float | str)}
+    tuples = {key: ",".join(map(str, value)) for key, value in attributes.items() if isinstance(value, tuple)}
+    return kept | tuples
