@@ -1,0 +1,130 @@
+"""Every catalogue figure that is simulated moves the answer, and moves it the right way.
+
+A figure is simulated if a draw asks for it. Each must have a rule here that says which metric it moves and in which
+direction; a new figure without a rule fails, and so does one that the simulation asks for and ignores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+
+import pytest
+
+import topologies
+import workloads
+from simulator.figures import Draw
+from supernode.basis import Contender
+from supernode.evaluate import Evaluator
+
+TASKS = ("train-llama3-405b", "train-deepseek-v3", "serve-deepseek-r1", "cluster-day")
+MACHINES = ("ironwood-9216", "scalex640", "cloudmatrix384", "gb200-nvl72", "hgx-h100")
+MACHINES_NEEDED = {"hgx-h100": 64, "gb200-nvl72": 4}
+"""Machines joined by their network, where one is too small for the work; two elsewhere, so that networks are priced."""
+
+TRAINING = ("train-llama3-405b:tokens_per_s", "train-deepseek-v3:tokens_per_s")
+SERVING = ("serve-deepseek-r1:output_tokens_per_s",)
+SPEED = TRAINING + SERVING
+COST = ("train-llama3-405b:usd_per_million_tokens", "serve-deepseek-r1:usd_per_million_tokens")
+RULES: tuple[tuple[str, int, tuple[str, ...], bool], ...] = (
+    # pattern of the key, direction, metrics of which all must not move the other way, whether one must move
+    (r"chip/.*/peak\.", +1, SPEED, True),
+    (r"chip/.*/matmul\.fraction\.", +1, SPEED, True),
+    (r"chip/.*/matmul\.half_size", -1, SPEED, True),
+    (r"chip/.*/matmul\.attention_fraction", +1, SPEED, True),
+    (r"chip/.*/hbm\.(bandwidth|fraction)", +1, SPEED, True),
+    (r"chip/.*/hbm\.capacity", +1, SPEED, False),
+    (r"machine/.*/fabric\.link\.(bandwidth|fraction)", +1, SPEED, True),
+    (r"machine/.*/fabric\.link\.(latency|start)", -1, SPEED, True),
+    (r"machine/.*/software\.collective_launch", -1, SPEED, True),
+    (r"network/.*/fabric\.link\.(bandwidth|fraction)", +1, SPEED, True),
+    (r"network/.*/fabric\.link\.(latency|start)", -1, SPEED, True),
+    (r"network/.*/price_per_chip", +1, COST, True),
+    (r"network/.*/power_per_chip", +1, COST, True),
+    (r"machine/.*/power\.full", +1, COST, True),
+    (r"machine/.*/power\.idle", +1, ("cluster-day:energy",), True),
+    (r"machine/.*/site\.(pue|energy_price)", +1, COST, True),
+    (r"machine/.*/prices\.capital", +1, COST, True),
+    (r"machine/.*/prices\.life", -1, COST, True),
+    (r"machine/.*/prices\.rent_per_chip", +1, ("train-llama3-405b:rent_usd_per_million_tokens",), True),
+    (r"machine/.*/reliability\.interruptions_per_chip", +1, ("cluster-day:failures", "cluster-day:checkpoint_share"), True),
+    (r"machine/.*/reliability\.checkpoint_bandwidth", -1, ("cluster-day:checkpoint_share",), True),
+    (r"machine/.*/reliability\.repair", +1, ("cluster-day:ledger_down",), False),
+    (r"machine/.*/reliability\.restart", +1, ("cluster-day:ledger_restart",), False),
+    (r"stack/.*/training\.expert_matmul_factor", +1, TRAINING, True),
+    (r"stack/.*/training\.memory_reserve", -1, TRAINING, False),
+    (r"stack/.*/training\.", -1, TRAINING, False),
+    (r"stack/.*/serving\.memory_fraction", +1, SERVING, False),
+    (r"stack/.*/serving\.", -1, SERVING, True),
+)
+STEP = 1.1
+LARGER_STEP = 3.0
+"""For repair and restart: which jobs are struck changes with every reschedule, and hides a tenth."""
+
+
+def tasks():
+    """The default tasks, the day stretched to a month: a tenth more failures must show among the luck of the draw."""
+    for name in TASKS:
+        task = workloads.task(name)
+        yield dataclasses.replace(task, duration_s=30 * 86400.0) if name == "cluster-day" else task
+
+
+def contender(name):
+    machine = topologies.machine(name)
+    count = MACHINES_NEEDED.get(name, 2)
+    return Contender(machine, count * machine.chips, count, 0.0)
+
+
+@functools.cache
+def stated(name):
+    """Evaluator, metrics and touched figures of a machine under its stated figures."""
+    subject = contender(name)
+    evaluator = Evaluator(subject, subject.machine, seed=7)
+    draw = Draw()
+    return evaluator, run(evaluator, draw), dict(draw.touched)
+
+
+def run(evaluator, draw, wanted=TASKS):
+    found = {}
+    for task in tasks():
+        if task.name not in wanted:
+            continue
+        answer = evaluator.answer(task, draw)
+        assert answer.infeasible is None, f"{task} on {evaluator.machine.name}: {answer.infeasible}"
+        found |= {f"{task.name}:{name}": value for name, value in answer.metrics.items()}
+    if "cluster-day" not in wanted:
+        return found
+    found["cluster-day:checkpoint_share"] = found["cluster-day:ledger_checkpoint"] / found["cluster-day:ledger_productive"]
+    return found
+
+
+def rule(key):
+    return next((found for found in RULES if re.match(found[0], key)), None)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_simulated_figure_has_a_rule_and_obeys_it(machine):
+    evaluator, before, touched = stated(machine)
+    wrong = []
+    for key, figure in touched.items():
+        found = rule(key)
+        if found is None:
+            wrong.append(f"{key}: no rule says what it moves")
+            continue
+        _, direction, metrics, must_move = found
+        step = LARGER_STEP if "reliability.re" in key else STEP
+        after = run(evaluator, Draw({key: figure.si * step}), {name.partition(":")[0] for name in metrics})
+        moves = {name: direction * (after[name] / before[name] - 1) if before[name] else 0.0 for name in metrics}
+        against = {name: move for name, move in moves.items() if move < -1e-9}
+        if against:
+            wrong.append(f"{key} moves {against} the wrong way")
+        elif must_move and not any(move > 0 for move in moves.values()):
+            wrong.append(f"{key} moves nothing")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_rule_is_idle():
+    keys = {key for machine in MACHINES for key in stated(machine)[2]}
+    idle = [pattern for pattern, *_ in RULES if not any(re.match(pattern, key) for key in keys)]
+    assert not idle
