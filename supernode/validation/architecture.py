@@ -1,0 +1,137 @@
+"""From the columns of a measured row to a model's architecture; the model's name is never read.
+
+Columns cannot say everything (latent attention, windows, biases), so a row whose every column agrees with a model of
+the catalogue takes the rest from it. Whether the MLP is gated and the embedding tied is otherwise what comes nearest
+to the stated number of parameters.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import TYPE_CHECKING
+
+import msgspec
+
+import workloads
+from simulator.program import Experts, Published, Transformer
+from supernode.validation.answers import Refused
+from workloads.program import count
+
+if TYPE_CHECKING:
+    from supernode.validation.cases import Case
+
+NEEDED = ("layers", "hidden", "heads", "ffn", "vocab")
+PLAIN_RATIO = 4
+"""Width of an MLP without a gate over the hidden size, in GPT-2 and its heirs; gated ones are made narrower."""
+VOCAB_SLACK = 0.02
+"""Vocabularies are padded for the tensor ranks."""
+_BILLION = 1e9
+
+
+def architecture(case: Case) -> Transformer:
+    """The architecture that a row states.
+
+    Raises
+    ------
+    Refused : columns are missing, or contradict each other
+    """
+    missing = [name for name in NEEDED if case.count(name) is None]
+    if missing:
+        raise Refused("unsupported", f"the architecture lacks {', '.join(missing)}")
+    given = {name: value for name in (*NEEDED, "kv_heads", "head_dim") if (value := case.count(name)) is not None}
+    heads = given["heads"]
+    if given["hidden"] % heads and "head_dim" not in given:
+        raise Refused("unsupported", "the architecture lacks head_dim, and heads do not divide hidden")
+    if heads % given.get("kv_heads", heads):
+        raise Refused("infeasible", f"{given['kv_heads']} key-value heads do not divide {heads} heads")
+    experts = _experts(case)
+    if experts and experts.dense_layers >= given["layers"]:
+        raise Refused("infeasible", f"{experts.dense_layers} dense layers leave none of {given['layers']} to experts")
+    if known := _known(given, experts, case.count("dense_layers") is not None):
+        return known
+    return _built(given, experts, case.number("params_B"))
+
+
+def _experts(case: Case) -> Experts | None:
+    number = case.count("experts")
+    if not number:
+        return None
+    active, width = case.count("topk"), case.count("moe_ffn")
+    missing = [name for name, value in (("topk", active), ("moe_ffn", width)) if not value]
+    if missing:
+        raise Refused("unsupported", f"the architecture lacks {', '.join(missing)}")
+    assert active
+    assert width
+    if active > number:
+        raise Refused("infeasible", f"{active} of {number} experts cannot be active")
+    return Experts(
+        count=number,
+        active=active,
+        ffn=width,
+        shared=case.count("shared_experts") or 0,
+        dense_layers=case.count("dense_layers") or 0,
+    )
+
+
+def _known(given: dict[str, int], experts: Experts | None, says_dense: bool) -> Transformer | None:
+    """The model of the catalogue with which every column but the number of layers agrees, cut to those layers."""
+    for model in _models():
+        if any(given[name] != getattr(model, name) for name in ("hidden", "heads", "ffn")):
+            continue
+        if given.get("kv_heads", model.kv_heads) != model.kv_heads:
+            continue
+        if given.get("head_dim", model.head_dim) != model.head_dim:
+            continue
+        if abs(given["vocab"] - model.vocab) > VOCAB_SLACK * model.vocab or not _same(experts, model.experts):
+            continue
+        layers = given["layers"]
+        mixed = model.experts
+        if mixed:
+            dense = experts.dense_layers if experts and says_dense else min(mixed.dense_layers, layers - 1)
+            mixed = msgspec.structs.replace(mixed, dense_layers=dense)
+        windowed = round(model.windowed_layers * layers / model.layers)
+        return msgspec.structs.replace(
+            model, layers=layers, vocab=given["vocab"], windowed_layers=windowed, experts=mixed
+        )
+    return None
+
+
+@functools.cache
+def _models() -> tuple[Transformer, ...]:
+    return tuple(workloads.model(name) for name in workloads.names("models"))
+
+
+def _same(one: Experts | None, other: Experts | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one.count, one.active, one.ffn) == (other.count, other.active, other.ffn) and one.shared in (
+        0,
+        other.shared,
+    )
+
+
+def _built(given: dict[str, int], experts: Experts | None, billions: float | None) -> Transformer:
+    hidden, heads = given["hidden"], given["heads"]
+    model = Transformer(
+        name="measured",
+        title="as the row states",
+        layers=given["layers"],
+        hidden=hidden,
+        heads=heads,
+        kv_heads=given.get("kv_heads", heads),
+        head_dim=given.get("head_dim", hidden // heads),
+        ffn=given["ffn"],
+        vocab=given["vocab"],
+        context=1,
+        published=Published(parameters=(billions or 1) * _BILLION, active=_BILLION, source=""),
+        gated=given["ffn"] != PLAIN_RATIO * hidden,
+        experts=experts,
+    )
+    if not billions:
+        return model
+    shapes = [
+        msgspec.structs.replace(model, gated=gated, tied=tied)
+        for gated, tied in itertools.product((model.gated, not model.gated), (False, True))
+    ]
+    return min(shapes, key=lambda shape: abs(count(shape).parameters - billions * _BILLION))

@@ -1,0 +1,69 @@
+"""Predicts a measured collective from its slice, size and kind: the time, or the bus bandwidth where no time stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulator.collectives import ALGORITHMS, price
+from simulator.collectives.price import KINDS, bus_factor, kind_id
+from simulator.errors import InputError
+from simulator.figures import Draw
+from simulator.units import humanise
+from supernode.validation.answers import Predicted, Refused, predicted
+from supernode.validation.parts import draws, part_of
+
+if TYPE_CHECKING:
+    from supernode.validation.cases import Case
+
+NAMED = {"ring": "ring", "tree": "double-tree", "nvls": "nvls", "nvlstree": "nvls-tree", "sharp": "sharp"}
+"""Algorithms as measurements name them -> ours; those that we do not have are left to the choice of the cheapest."""
+
+SAME = {"ppermute": "send-recv"}
+"""Collectives under names of other libraries -> ours."""
+
+_MICROSECOND = 1e-6
+_GIGABYTE = 1e9
+
+
+def measured(case: Case) -> tuple[float, str]:
+    """What was measured, in SI units: the time [s], else the bus bandwidth [B/s]. A zero is a rounded-off value."""
+    if time := case.measured.get("time_us"):
+        return time * _MICROSECOND, "s"
+    if busbw := case.measured.get("busbw_GBps"):
+        return busbw * _GIGABYTE, "B/s"
+    raise Refused("unsupported", "neither a time nor a bus bandwidth was measured")
+
+
+def described(case: Case) -> str:
+    """What ran, in a few words."""
+    size = case.number("message_bytes")
+    return f"{case.text('collective')} {humanise(size, 'B') if size else ''}".strip()
+
+
+def predict(case: Case, unit: str, seed: int) -> Predicted:
+    """Predict the time of a row [s], or its bus bandwidth [B/s] under nccl-tests' convention."""
+    import numpy as np
+
+    name = case.text("collective").partition("(")[0].strip()
+    try:
+        kind = KINDS[kind_id(SAME.get(name.lower(), name))]
+    except InputError:
+        raise Refused("unsupported", f"{name} is not predicted yet") from None
+    size = case.number("message_bytes")
+    if size is None:
+        raise Refused("unsupported", "message_bytes is empty")
+    part = part_of(case)
+    if part.chips == 1:
+        raise Refused("unsupported", "a collective of one chip")
+    wanted = NAMED.get(case.text("algorithm_if_known").lower(), "")
+    algorithm = wanted if wanted in ALGORITHMS else ""
+    stated = Draw()
+    try:
+        first = price(kind, size, part, algorithm=algorithm, draw=stated)
+    except InputError as error:
+        raise Refused("infeasible", str(error).splitlines()[0]) from None
+    seconds = np.array(
+        [[price(kind, size, part, algorithm=algorithm, draw=draw).seconds] for draw in draws(stated.touched, seed)]
+    )
+    values = seconds if unit == "s" else size * bus_factor(kind_id(kind), part.chips) / seconds
+    return predicted(values, note=f"by {first.algorithm}, {first.bottleneck}")

@@ -1,0 +1,235 @@
+"""The plans that a measured training row can have had: what it leaves open enters as every legal possibility.
+
+Some tools count devices where a chip has two of them; then the degrees multiply to a multiple of the chips, and the
+innermost ranks, which are neighbours on a chip, become one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simulator.program import Plan
+from supernode.validation.answers import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simulator.machine import Dtype, Slice
+    from simulator.program import Recompute, Transformer
+    from supernode.validation.cases import Case
+
+MICRO_BATCHES = (1, 2, 4, 8)
+VIRTUAL_STAGES = (1, 2, 4, 8)
+TENSORS = (1, 2, 4, 8)
+PIPELINES = (1, 2, 4, 8)
+ACCUMULATIONS = (1, 4, 16)
+"""Micro-batches per pipeline stage and data rank where the global batch is unknown."""
+RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
+
+PRECISIONS: tuple[tuple[str, Dtype], ...] = (
+    ("nvfp4", "fp4"),
+    ("fp4", "fp4"),
+    ("fp8", "fp8"),
+    ("int8", "int8"),
+    ("bf16", "bf16"),
+    ("fp16", "fp16"),
+    ("tf32", "tf32"),
+    ("fp32", "fp32"),
+)
+"""Part of a precision's name in lower case -> dtype of the matrix products; the narrowest that is named counts."""
+
+
+@dataclass(frozen=True)
+class Possibility:
+    """A plan and the sequences of one step [1]."""
+
+    plan: Plan
+    batch: int
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """Ranks per chip count: tensor, context, pipeline, data; and sequences per micro-batch and data rank, if known."""
+
+    tensor: int
+    context: int
+    pipeline: int
+    data: int
+    micro_batch: int | None
+
+
+def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibility]:
+    """Every plan that a row allows.
+
+    Raises
+    ------
+    Refused : there is none
+    """
+    wanted = [part.chip.dtype(dtype) for dtype in dtypes(case.text("precision"))]
+    found: list[Possibility] = []
+    refused = Refused("infeasible", f"global_batch = {case.count('global_batch')} leaves data ranks without a sequence")
+    for tensor, context, pipeline in itertools.product(*_open_degrees(case, model)):
+        try:
+            degrees = _settled(case, part.chips, tensor, context, pipeline)
+            for dtype in wanted:
+                found.extend(_spread(case, model, degrees, dtype))
+        except Refused as why:
+            refused = why
+    if not found:
+        raise refused
+    return list(dict.fromkeys(found))
+
+
+def is_open(case: Case) -> bool:
+    """Whether the row leaves the degrees of its plan to us, rather than details of it."""
+    return case.count("tp") is None or case.count("pp") is None
+
+
+def remark(case: Case, chips: int) -> str:
+    """What to know where the stated degrees do not multiply to the chips."""
+    degrees = [case.count(name) for name in ("tp", "cp", "pp", "dp")]
+    if None in degrees or (product := math.prod(size or 1 for size in degrees)) == chips:
+        return ""
+    if product % chips == 0:
+        return f"{product // chips} devices a chip, which the plan counts as one"
+    return f"tp x cp x pp x dp = {product}, not {chips} chips: dp taken as what fills them"
+
+
+def dtypes(precision: str) -> list[Dtype]:
+    """The dtypes of the matrix products that a precision's name can mean; an empty one can mean bf16 or fp8."""
+    if not precision:
+        return ["bf16", "fp8"]
+    name = precision.lower().replace("bfloat16", "bf16").replace("float16", "fp16")
+    for part, dtype in PRECISIONS:
+        if part in name:
+            return [dtype]
+    raise Refused("unsupported", f"precision {precision} is not known")
+
+
+def _open_degrees(case: Case, model: Transformer) -> tuple[list[int], list[int], list[int]]:
+    tensor, context, pipeline = case.count("tp"), case.count("cp"), case.count("pp")
+    return (
+        [tensor] if tensor else [size for size in TENSORS if model.heads % size == 0],
+        [context or 1],  # splitting sequences is rare and said where it is done
+        [pipeline] if pipeline else [size for size in PIPELINES if size <= model.layers],
+    )
+
+
+def _settled(case: Case, chips: int, tensor: int, context: int, pipeline: int) -> Degrees:
+    """Degrees in chips rather than devices, with the data ranks that fill the chips.
+
+    Raises
+    ------
+    Refused : they cannot be laid on the chips
+    """
+    devices = _devices(case, chips, tensor, context, pipeline)
+    micro_batch = case.number("micro_batch")
+    if micro_batch is not None and micro_batch < 1:
+        micro_batch *= context  # a device's share of a sequence that a context group works on together
+    if micro_batch is not None and abs(micro_batch - round(micro_batch)) > 1e-6:
+        raise Refused("infeasible", f"micro_batch {case.number('micro_batch'):g} is no whole number of sequences")
+    data = case.count("dp")
+    if devices > 1 and data:
+        if tensor % devices == 0:
+            tensor //= devices
+        elif context % devices == 0:
+            context //= devices
+        elif data % devices == 0:
+            data //= devices
+            micro_batch = micro_batch and micro_batch * devices
+        else:
+            raise Refused("infeasible", f"{devices} devices of a chip share no degree of the plan")
+    if chips % (tensor * context * pipeline):
+        raise Refused("infeasible", f"tp x cp x pp = {tensor * context * pipeline} does not divide {chips} chips")
+    return Degrees(
+        tensor, context, pipeline, chips // (tensor * context * pipeline), round(micro_batch) if micro_batch else None
+    )
+
+
+def _devices(case: Case, chips: int, tensor: int, context: int, pipeline: int) -> int:
+    """Devices of one chip, where the stated degrees multiply to a multiple of the chips; else 1."""
+    whole, rest = divmod(tensor * context * pipeline * (case.count("dp") or 1), chips)
+    return 1 if rest or not case.count("dp") else max(whole, 1)
+
+
+def _spread(case: Case, model: Transformer, degrees: Degrees, dtype: Dtype) -> Iterator[Possibility]:
+    """Spread one choice of degrees over what else the row leaves open."""
+    if model.heads % degrees.tensor:
+        raise Refused("infeasible", f"tp = {degrees.tensor} does not divide {model.heads} heads")
+    if degrees.pipeline > model.layers:
+        raise Refused("infeasible", f"pp = {degrees.pipeline} is more than the {model.layers} layers")
+    for micro_batch, expert, zero, virtual, recompute in itertools.product(
+        [degrees.micro_batch] if degrees.micro_batch else MICRO_BATCHES,
+        _experts(case, model, degrees),
+        _shardings(case.text("zero_or_fsdp"), degrees),
+        _virtual_stages(case, model, degrees.pipeline),
+        recomputes(case.text("recompute")),
+    ):
+        for batch in _batches(case, degrees, micro_batch):
+            most = -(-batch // degrees.data)
+            if degrees.data > batch or (micro_batch > most and not degrees.micro_batch):
+                continue
+            plan = Plan(
+                tensor=degrees.tensor,
+                context=degrees.context,
+                pipeline=degrees.pipeline,
+                expert=expert,
+                data=degrees.data,
+                virtual_stages=virtual,
+                zero=zero,
+                micro_batch=min(micro_batch, most),
+                recompute=recompute,
+                dtype=dtype,
+            )
+            yield Possibility(plan, batch)
+
+
+def _batches(case: Case, degrees: Degrees, micro_batch: int) -> list[int]:
+    stated = case.count("global_batch")
+    if stated:
+        return [stated]
+    return [degrees.data * micro_batch * degrees.pipeline * times for times in ACCUMULATIONS]
+
+
+def _experts(case: Case, model: Transformer, degrees: Degrees) -> list[int]:
+    if model.experts is None:
+        return [1]
+    ranks = degrees.tensor * degrees.context * degrees.data
+    stated = case.count("ep")
+    sizes = [stated] if stated else [1 << power for power in range(model.experts.count.bit_length())]
+    found = [size for size in sizes if ranks % size == 0 and model.experts.count % size == 0]
+    if not found:
+        raise Refused("infeasible", f"ep = {stated} does not divide {model.experts.count} experts and {ranks} ranks")
+    return found
+
+
+def _shardings(named: str, degrees: Degrees) -> list[int]:
+    """ZeRO stages under the name that the row gives; stage 2 keeps whole parameters and moves what stage 1 moves."""
+    name = named.lower()
+    if "zero-2" in name or "zero2" in name:
+        return [1]
+    if "fsdp" in name or "zero-3" in name or "zero3" in name:
+        return [3]
+    if "optimizer" in name or "zero-1" in name or "zero1" in name or degrees.pipeline > 1:
+        return [1]
+    return [1, 3] if degrees.data * degrees.context > 1 else [1]
+
+
+def _virtual_stages(case: Case, model: Transformer, pipeline: int) -> list[int]:
+    if pipeline == 1:
+        return [1]
+    stated = case.count("vp")
+    if stated:
+        return [stated]
+    return [count for count in VIRTUAL_STAGES if count == 1 or model.layers % (pipeline * count) == 0]
+
+
+def recomputes(named: str) -> tuple[Recompute, ...]:
+    """What a recompute mode can mean: itself, or everything where it is unknown or a stack's own."""
+    for mode in RECOMPUTES:
+        if named.lower().startswith(mode):
+            return (mode,)
+    return RECOMPUTES

@@ -1,0 +1,145 @@
+"""Predicts a measured training row: architecture and plan from its columns, the unknown as a set of possibilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import workloads
+from simulator.figures import Draw
+from simulator.training.plans import plan_rows
+from simulator.training.step import training_arrays
+from supernode.validation.answers import Predicted, Refused, predicted
+from supernode.validation.architecture import architecture
+from supernode.validation.parts import draws, part_of
+from supernode.validation.possibilities import Possibility, is_open, possibilities, remark
+from supernode.validation.rates import RATES, per_second
+from workloads.program import program
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simulator.machine import Dtype, Slice
+    from simulator.program import Program, Stack
+    from supernode.validation.cases import Case
+
+TUNED = 1.25
+"""Who publishes a result has tuned its plan: of degrees that a row leaves open, those within this of the fastest."""
+_GIGABYTE = 1e9
+
+
+def measured(case: Case) -> tuple[float, str]:
+    """What was measured, in SI units: the step time [s], else ``value`` under its unit."""
+    if seconds := case.measured.get("step_time_s"):
+        return seconds, "s"
+    unit, value = case.text("unit"), case.measured.get("value")
+    if unit in RATES and value:
+        return value * RATES[unit].factor, RATES[unit].unit
+    text = f"{unit} {case.text('metric')}".lower()
+    if "mfu" in text or "hfu" in text:
+        raise Refused("unsupported", "MFU alone: every source defines it differently")
+    if "hour" in text:
+        raise Refused("unsupported", "GPU-hours: they hold restarts, evaluation and idle chips")
+    if "min" in text or "time-to-train" in text:
+        raise Refused("unsupported", "time to train: it holds evaluation and a number of steps that is not stated")
+    if not value:
+        raise Refused("unsupported", "neither a step time nor a value was measured")
+    raise Refused("unsupported", f"unit {unit or 'empty'} is not converted")
+
+
+def described(case: Case) -> str:
+    """What ran, in a few words."""
+    degrees = ((name.upper(), case.count(name) or 0) for name in ("tp", "cp", "pp", "vp", "ep"))
+    shown = [f"{name}{size}" for name, size in degrees if size > 1]
+    return " ".join([case.title, case.text("precision"), *shown]).strip()
+
+
+def predict(case: Case, unit: str, seed: int) -> Predicted:
+    """Predict the step time of a row [s], or the rate in its unit."""
+    import numpy as np
+
+    if unit != "s" and not any(rate.unit == unit for rate in RATES.values()):
+        raise Refused("unsupported", f"unit {unit} is not converted")
+    part = part_of(case)
+    model = architecture(case)
+    sequence = case.count("seq_len")
+    if sequence is None:
+        raise Refused("unsupported", "seq_len is empty")
+    found = possibilities(case, model, part)
+    work = program(model)
+    stack = workloads.stack(part.machine.stacks["training"])
+    stated = Draw()
+    seconds, needed, available = _priced(work, found, part, stack, sequence, stated)
+    batches = np.array([each.batch for each in found], dtype=np.float64)
+    keep, note = _plausible(seconds / batches, needed, available, is_chosen=is_open(case))
+    if not keep:
+        raise Refused("infeasible", f"no plan of the row can be laid out on {part.chips} chips")
+    found = [found[index] for index in keep]
+    times = [_priced(work, found, part, stack, sequence, draw)[0] for draw in draws(stated.touched, seed)]
+    said = "; ".join(filter(None, (remark(case, part.chips), note)))
+    return predicted(_in_unit(times, case, unit, work, found, part), stack=stack.name, note=said)
+
+
+def _in_unit(
+    times: list[NDArray[np.float64]], case: Case, unit: str, work: Program, found: list[Possibility], part: Slice
+) -> NDArray[np.float64]:
+    """Step times as the quantity that was measured: (draws, possibilities); each definition is a possibility."""
+    import numpy as np
+
+    seconds = np.array(times)
+    if unit == "s":
+        return seconds
+    rate = next(rate for rate in RATES.values() if rate.unit == unit)
+    amounts = per_second(rate, case, work, [(each.plan.recompute, each.batch) for each in found], part.chips)
+    return np.concatenate([amount / seconds for amount in amounts], axis=1)
+
+
+def _priced(
+    work: Program, found: list[Possibility], part: Slice, stack: Stack, sequence: int, draw: Draw
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Step time [s] and memory needed [B] of each possibility, and the memory that a chip offers [B]."""
+    import numpy as np
+
+    from simulator.training import kernels
+
+    seconds, needed = np.empty(len(found)), np.empty(len(found))
+    available = 0.0
+    groups: dict[tuple[int, Dtype], list[int]] = {}
+    for index, each in enumerate(found):
+        groups.setdefault((each.batch, each.plan.dtype), []).append(index)
+    for (batch, dtype), members in groups.items():
+        arrays = training_arrays(work, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw)
+        group_seconds, group_needed = np.empty(len(members)), np.empty(len(members))
+        rows = plan_rows([found[index].plan for index in members])
+        kernels.search_fast(*arrays, rows, group_seconds, group_needed)
+        seconds[members], needed[members] = group_seconds, group_needed
+        available = draw(part.chip.hbm.capacity)
+    if stack.training is not None:
+        available *= 1 - draw(stack.training.memory_reserve)
+    return seconds, needed, available
+
+
+def _plausible(
+    seconds: NDArray[np.float64], needed: NDArray[np.float64], available: float, *, is_chosen: bool
+) -> tuple[list[int], str]:
+    """Indices of the possibilities that fit in memory, or of the leanest with a note where our count lets none fit.
+
+    ``seconds`` are per sequence, ``needed`` and ``available`` bytes of a chip; ``is_chosen``: only the fastest few.
+    """
+    import numpy as np
+
+    placed = np.isfinite(seconds)
+    if not placed.any():
+        return [], ""
+    fits = placed & (needed <= available)
+    note = ""
+    if not fits.any():
+        least = needed[placed].min()
+        fits = placed & (needed <= least)
+        note = (
+            f"our count of memory is {least / _GIGABYTE:.0f} GB of {available / _GIGABYTE:.0f} GB a chip; priced "
+            "all the same"
+        )
+    if is_chosen:
+        fits &= seconds <= TUNED * seconds[fits].min()
+    return [int(index) for index in np.flatnonzero(fits)], note
