@@ -40,7 +40,7 @@ def daly_seconds(work_s: float, interval_s: float, checkpoint_s: float, restart_
 
     Failures may strike work, writes and restarts; a job starts again at once; its last segment ends with a write too.
 
-    Reference: Daly, Future Gener. Comput. Syst. 22(3), 2006, 303-312, equation 13.
+    Reference: Daly, Future Gener. Comput. Syst. 22(3), 2006, 303-312.
 
     >>> round(3600.0 / daly_seconds(3600.0, 842.278, 60.0, 300.0, 6480.0), 6)
     0.830658

@@ -176,17 +176,14 @@ class Cluster:
         self.record.queue_length(now_ns, len(self.queue))
 
     def _releases(self) -> list[tuple[int, int]]:
-        """Return what is expected back when: running jobs by their requests, repairs by their mean time [ns]."""
+        """Return what is expected back when: running jobs by their requests, repairs by their mean time [ns].
+
+        All of it is for jobs: the policy is asked only while units are free, and then no service lacks any.
+        """
         soonest = self._now + 1
         expected = [(max(soonest, work.started_ns + work.estimate_ns), work.units) for work in self.running.values()]
         expected += [(max(soonest, since_ns + self.repair_ns), 1) for since_ns in self.down.values()]
-        expected.sort()
-        missing = sum(tenant.wanted - len(tenant.ready_ns) for tenant in self.tenants)
-        while missing > 0 and expected:
-            time_ns, units = expected[0]
-            expected[:1] = [(time_ns, units - missing)] if units > missing else []
-            missing -= units
-        return expected
+        return sorted(expected)
 
     def _start(self, work: Work) -> None:
         """Give a job its units."""

@@ -57,7 +57,8 @@ def test_mean_wait_of_drawn_jobs_matches_pollaczek_and_khinchine():
     assert batch_error(waits_s) < 0.06 * expected_s
 
 
-# Daly 2006, equation 13, tabulated for the optimal interval and an hour: mtbf, write, restart, interval, efficiency.
+# The exact formula of Daly 2006, tabulated for the optimal interval and for an hour:
+# mtbf, write, restart, interval [s], efficiency.
 CHECKPOINTS = [
     (6_480.0, 10.0, 60.0, 353.364, 0.936755),
     (6_480.0, 10.0, 60.0, 3_600.0, 0.738244),
@@ -68,7 +69,7 @@ CHECKPOINTS = [
 
 
 @pytest.mark.parametrize(("mtbf_s", "write_s", "restart_s", "interval_s", "efficiency"), CHECKPOINTS)
-def test_closed_form_of_checkpointing_matches_the_published_efficiencies(
+def test_closed_form_of_checkpointing_matches_the_tabulated_efficiencies(
     mtbf_s, write_s, restart_s, interval_s, efficiency
 ):
     assert 1 / daly_seconds(1.0, interval_s, write_s, restart_s, mtbf_s) == pytest.approx(efficiency, abs=1e-6)

@@ -154,10 +154,11 @@ def test_fifo_starts_jobs_in_the_order_of_arrival(cluster):
 @given(clusters(with_failures=False, policies=("easy",), exact=True))
 def test_easy_keeps_every_promise_when_requests_are_exact(cluster):
     settings, jobs, services = cluster
-    report = simulate(dataclasses.replace(settings, horizon_s=1e6), jobs, services, 1)
+    horizon_s = 1e6
+    report = simulate(dataclasses.replace(settings, horizon_s=horizon_s), jobs, services, 1)
     start_s = {record.id: record.first_start_s for record in report.jobs}
     for _, what, who, promise_ns in report.events:
-        if what == "reserve":
+        if what == "reserve" and promise_ns < horizon_s * 1e9:
             assert start_s[who] is not None
             assert start_s[who] <= promise_ns / 1e9
 
