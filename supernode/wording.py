@@ -9,7 +9,7 @@ from simulator.units import UNITS
 from supernode.metrics import METRICS, metric
 
 if TYPE_CHECKING:
-    from supernode.comparison import Case, Outcome, Quantity
+    from supernode.comparison import MachineResult, Outcome, Quantity
 
 SHARES = frozenset({"mfu", "utilisation", "goodput"})
 """Dimensionless metrics that are read in percent; ledger shares are too."""
@@ -82,15 +82,15 @@ class Shown(NamedTuple):
 def shown(name: str, quantity: Quantity) -> Shown:
     """A result of the metric ``name`` with its range, all three in the scale that suits the value."""
     if name in COUNTS:
-        return Shown(*(count(n) for n in (quantity.value, quantity.low, quantity.high)), "")
+        return Shown(count(quantity.value), count(quantity.low), count(quantity.high), "")
     factor, unit = (0.01, "%") if is_share(name) else scale(quantity.value, quantity.unit)
-    return Shown(*(number(n / factor) for n in (quantity.value, quantity.low, quantity.high)), unit)
+    return Shown(number(quantity.value / factor), number(quantity.low / factor), number(quantity.high / factor), unit)
 
 
 def shown_figure(value: float, low: float, high: float, unit: str) -> Shown:
     """A catalogue figure in SI base units with its range, in the scale that suits the value."""
     factor, name = scale(value, unit)
-    return Shown(*(number(n / factor) for n in (value, low, high)), name)
+    return Shown(number(value / factor), number(low / factor), number(high / factor), name)
 
 
 def is_share(name: str) -> bool:
@@ -179,17 +179,14 @@ def chips(count_: int, machines: int) -> str:
     return f"{count_:,} chips" if machines == 1 else f"{count_:,} chips of {machines} machines"
 
 
-def readings(case: Case) -> list[str]:
-    """One sentence for each machine whose values rest on a reading of what is disclosed."""
-    found = []
-    for name, machine in case.machines.items():
-        if not machine.reading and not machine.hypotheses:
-            continue
-        total = sum(machine.hypotheses.values()) or 1.0
-        weights = ", ".join(f"{label} {percent(weight / total)}" for label, weight in machine.hypotheses.items())
-        said = f"{name}: values rest on the reading “{machine.reading}”" if machine.reading else name
-        found.append(f"{said}; ranges draw from {weights}." if weights else f"{said}.")
-    return found
+def reading(machine: MachineResult) -> str:
+    """On which reading of what is disclosed a machine's values rest, and from which its ranges draw; else empty."""
+    if not machine.reading and not machine.hypotheses:
+        return ""
+    total = sum(machine.hypotheses.values()) or 1.0
+    weights = ", ".join(f"{label} {percent(weight / total)}" for label, weight in machine.hypotheses.items())
+    said = f"{machine.name}: values rest on the reading “{machine.reading}”" if machine.reading else machine.name
+    return f"{said}; ranges draw from {weights}." if weights else f"{said}."
 
 
 def status(outcome: Outcome) -> str:

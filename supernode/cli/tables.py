@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from supernode.wording import MAIN, chips, head, likelihood, number, readings, shown, status
+from supernode.wording import MAIN, chips, head, likelihood, number, reading, shown, status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,8 +42,9 @@ def _print_case(case: Case, console: Console) -> None:
         console.print()
         _print_workload(name, case, console)
     _print_pairs(case, console)
-    for note in readings(case):
-        console.print(Text(note, style="italic"))
+    for machine in case.machines.values():
+        if said := reading(machine):
+            console.print(Text(said, style="italic"))
 
 
 def _print_workload(name: str, case: Case, console: Console) -> None:
