@@ -347,6 +347,13 @@ def test_slowdown_is_turnaround_over_work():
     assert simulate(FOUR_UNITS, jobs, [], 1).slowdown_mean == 1.5
 
 
+def test_delays_are_summed_up_by_mean_median_and_95th_percentile():
+    # Job k of 0 to 20 waits k seconds, so the 95th percentile is 19 s.
+    jobs = [Job(id=str(index), chips=4, work_s=1.0) for index in range(21)]
+    report = simulate(FOUR_UNITS, jobs, [], 1)
+    assert (report.delay_s_mean, report.delay_s_median, report.delay_s_p95) == pytest.approx((10.0, 10.0, 19.0))
+
+
 # Checkpoints and failures ------------------------------------------------------------------------------------------
 
 
@@ -400,6 +407,25 @@ def test_one_failure_costs_what_was_not_written_and_a_restart():
     assert ledger["down"] == pytest.approx(2 * 50.0, abs=1e-6)
     assert ledger["fragmented"] == pytest.approx(first_s + 37.0, abs=1e-6)
     assert ledger["idle"] == 0.0
+
+
+def test_the_machine_is_not_busy_while_its_only_unit_is_down_or_its_job_restarts():
+    settings = Settings(
+        units=1,
+        unit_chips=2,
+        horizon_s=1e5,
+        failures_per_chip_s=1e-5,
+        repair_s=2_000.0,
+        repair_sigma=0.0,
+        restart_s=2_000.0,
+    )
+    report = simulate(settings, [Job(id="a", chips=1, work_s=1e6, checkpoint_s=10.0)], [], 2)
+    down_s = next(entry[0] for entry in report.events if entry[1] == "fail") / 1e9
+    starts_s, ends_s = report.edges_s[:-1], report.edges_s[1:]
+    is_off = (starts_s >= down_s) & (ends_s <= down_s + 4_000.0)
+    assert is_off.sum() > 5
+    assert report.busy_chip_s[is_off].max() == pytest.approx(0.0, abs=1e-6)
+    assert report.busy_chip_s[starts_s >= down_s + 4_000.0][0] > 300.0
 
 
 def test_without_failures_nothing_is_lost_down_or_restarted():
