@@ -74,7 +74,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 
-def _of(dimension: str) -> Any:  # noqa: ANN401 - an annotated type, made at import
+def _of(dimension: str) -> Any:
     return Annotated[Figure, msgspec.Meta(extra={"dimension": dimension})]
 
 
@@ -124,7 +124,9 @@ def settle(figure: Figure, key: str, dimension: str, where: str) -> Figure:
     units.factor(figure.unit, dimension, where=f"{where}.unit")
     for name, number in (("value", figure.value), ("low", figure.low), ("high", figure.high)):
         if not math.isfinite(number):
-            raise InputError(f"{number} is not a finite number", where=f"{where}.{name}", remedy="write a finite number")
+            raise InputError(
+                f"{number} is not a finite number", where=f"{where}.{name}", remedy="write a finite number"
+            )
     if not figure.low <= figure.value <= figure.high:
         raise InputError(
             f"value {figure.value:g} lies outside its range {figure.low:g} to {figure.high:g}",
@@ -142,15 +144,15 @@ def settle(figure: Figure, key: str, dimension: str, where: str) -> Figure:
     return msgspec.structs.replace(figure, key=key, dimension=dimension)
 
 
-def _dimension(hint: Any) -> str:  # noqa: ANN401 - type hints have no common type
+def _dimension(hint: Any) -> str:
     for meta in getattr(hint, "__metadata__", ()):
         if isinstance(meta, msgspec.Meta) and meta.extra and "dimension" in meta.extra:
             return str(meta.extra["dimension"])
     return ""
 
 
-def _figure_hint(hint: Any) -> str:  # noqa: ANN401 - type hints have no common type
-    """Return the dimension of a hint that is a figure or an optional figure or a dict of figures, else an empty string."""
+def _figure_hint(hint: Any) -> str:
+    """Return the dimension of a hint that is a figure, or holds one (optional, a dict of them); else an empty string."""
     if found := _dimension(hint):
         return found
     for argument in get_args(hint) if get_origin(hint) is not Annotated else ():
@@ -166,10 +168,11 @@ def settle_all(entry: T, key: str, where: str) -> T:
     ------
     InputError : see :func:`settle`
     """
-    return _settled(entry, key, where, "", "")
+    settled: T = _settled(entry, key, where, "", "")
+    return settled
 
 
-def _settled(node: Any, key: str, where: str, path: str, dimension: str) -> Any:  # noqa: ANN401 - walks any struct
+def _settled(node: Any, key: str, where: str, path: str, dimension: str) -> Any:
     place = f"{where}: {path}" if path else where
     if isinstance(node, Figure):
         return settle(node, f"{key}/{path}", dimension, place)
@@ -187,7 +190,7 @@ def _settled(node: Any, key: str, where: str, path: str, dimension: str) -> Any:
     return node
 
 
-def figures_of(node: Any) -> Iterator[Figure]:  # noqa: ANN401 - walks any struct
+def figures_of(node: Any) -> Iterator[Figure]:
     """Every settled figure inside a struct, in the order of the fields."""
     if isinstance(node, Figure):
         yield node

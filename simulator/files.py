@@ -69,7 +69,7 @@ def parse_toml(text: str, kind: type[T], where: str) -> T:
     return convert(tree, kind, where)
 
 
-def convert(tree: Any, kind: type[T], where: str) -> T:  # noqa: ANN401 - any decoded tree
+def convert(tree: Any, kind: type[T], where: str) -> T:
     """Convert decoded data into a strict struct; see :func:`read_toml`."""
     try:
         return msgspec.convert(tree, kind)
@@ -93,7 +93,7 @@ def _refuse_depth(text: str, where: str) -> None:
             depth = max(0, depth - 1)
 
 
-def _explained(message: str, tree: Any, kind: Any, where: str) -> InputError:  # noqa: ANN401
+def _explained(message: str, tree: Any, kind: Any, where: str) -> InputError:
     """Turn msgspec's message into one that names file, field, value and remedy."""
     found = _PATH.search(message)
     path = found.group(1) if found else ""
@@ -107,7 +107,7 @@ def _explained(message: str, tree: Any, kind: Any, where: str) -> InputError:  #
     return InputError(f"{said[0].lower()}{said[1:]}{shown}", where=place, remedy="see the format in CONTRIBUTING.md")
 
 
-def _value_at(tree: Any, path: str) -> Any:  # noqa: ANN401 - any decoded tree
+def _value_at(tree: Any, path: str) -> Any:
     for part in re.findall(r"[^.\[\]]+", path):
         if isinstance(tree, dict):
             tree = tree.get(part)
@@ -118,13 +118,13 @@ def _value_at(tree: Any, path: str) -> Any:  # noqa: ANN401 - any decoded tree
     return tree
 
 
-def _nearest_key(name: str, kind: Any) -> str:  # noqa: ANN401 - a struct type
+def _nearest_key(name: str, kind: Any) -> str:
     known = sorted(_keys(kind, set()))
     nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(nearest)}?" if nearest else f"known keys: {', '.join(known)}"
 
 
-def _keys(kind: Any, seen: set[Any]) -> set[str]:  # noqa: ANN401 - a type hint
+def _keys(kind: Any, seen: set[Any]) -> set[str]:
     """Every key that a struct type or the structs inside it know, but for those that only the reader sets."""
     keys: set[str] = set()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in seen:

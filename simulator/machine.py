@@ -245,7 +245,7 @@ def slice_of(machine: Machine, chips: int) -> Slice:
     ------
     simulator.errors.InputError : no legal slice has this many chips
     """
-    from simulator.errors import InputError  # noqa: PLC0415 - keeps the types above free of it
+    from simulator.errors import InputError
 
     if chips <= machine.chips:
         return Slice(machine, chips, 1, machine.slice_levels(chips))

@@ -15,7 +15,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     The key is a SHA-256 of the seed and the names, so that the streams of two names are independent and neither
     depends on the order in which they are asked for.
     """
-    import numpy as np  # noqa: PLC0415 - numpy is heavy and --help needs no randomness
+    import numpy as np
 
     text = "\x1f".join([str(seed), *(str(name) for name in names)])
     digest = hashlib.sha256(text.encode()).digest()

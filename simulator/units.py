@@ -61,7 +61,9 @@ def factor(unit: str, dimension: str, *, where: str = "") -> float:
     table = UNITS[dimension]
     if unit not in table:
         raise InputError(
-            f"unit {unit[:_LONGEST]!r} does not measure {dimension}", where=where, remedy=f"use one of {', '.join(table)}"
+            f"unit {unit[:_LONGEST]!r} does not measure {dimension}",
+            where=where,
+            remedy=f"use one of {', '.join(table)}",
         )
     return table[unit]
 
@@ -108,7 +110,7 @@ def humanise(value: float, unit: str, digits: int = 4) -> str:
     """
     if not math.isfinite(value):
         return "-"
-    if unit == "s" and abs(value) >= 120:  # noqa: PLR2004 - from two minutes on, seconds stop being readable
+    if unit == "s" and abs(value) >= 120:
         for seconds, name in ((_DAY_S, "days"), (_HOUR_S, "h"), (60.0, "min")):
             if abs(value) >= 2 * seconds:
                 return f"{value / seconds:.{digits}g} {name}"

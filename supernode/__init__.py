@@ -1,4 +1,4 @@
-"""Supernode: how would this machine do on this work, and how sure are we?
+"""Supernode tells how a machine would do on some work, and how sure that is.
 
 >>> import supernode as sn
 >>> result = sn.compare(["ironwood-9216", "scalex640"], samples=8)  # doctest: +SKIP
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+def __getattr__(name: str) -> Any:
     """Import the public names when they are first used: ``supernode --help`` needs none of them."""
     if name == "compare":
         # the module of the same name would hide the function once it is imported
-        from supernode.compare import compare  # noqa: PLC0415 - heavy
+        from supernode.compare import compare
 
         globals()["compare"] = compare
         return compare
     if name == "Comparison":
-        from supernode.comparison import Comparison  # noqa: PLC0415 - with its kin
+        from supernode.comparison import Comparison
 
         return Comparison
     raise AttributeError(f"module 'supernode' has no attribute {name!r}")

@@ -71,7 +71,7 @@ def sweep(request: Request) -> tuple[Slice, list[tuple[Priced, float, float]]]:
     ------
     InputError : unknown names, an illegal slice or algorithm, a bad size
     """
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
     wanted = sizes(request.size)
     stated = _machine(request, request.hypothesis)

@@ -1,4 +1,4 @@
-"""The main job: run workloads on machines, over draws of every uncertain figure, and say who is ahead and how surely."""
+"""The main job: run workloads on machines, over draws of every uncertain figure, and say who is ahead."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from supernode.pairs import all_pairs
 from supernode.provenance import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -61,7 +61,7 @@ Progress = Callable[[str, int, int], None]
 
 def compare(
     machines: Sequence[str],
-    workloads: Sequence[str] = DEFAULT_WORKLOADS,  # noqa: A002 - the word that users know
+    workloads: Sequence[str] = DEFAULT_WORKLOADS,
     *,
     basis: str = "as-built",
     hypothesis: str = "",
@@ -179,13 +179,13 @@ class _Run:
             )
             for contender, (machine, known) in zip(field_, readings.items(), strict=True)
         ]
-        stated, sources = self._stated(name, entrants, tasks)
+        stated, used = self._stated(name, entrants, tasks)
         figures = drawn_values(self.touched.values(), self.samples, self.seed)
         picks = {e.name: drawn_hypotheses(e.weights, self.samples, self.seed, e.name) for e in entrants}
         values = self._drawn(name, entrants, tasks, figures, picks)
         _record(draws, name, stated, values)
         results = {
-            e.name: _result(e, tasks, stated, values, {task: sources[e.name, task] for task in _subjects(tasks)})
+            e.name: _result(e, tasks, stated, values, {task: _ids(used[e.name, task]) for task in _subjects(tasks)})
             for e in entrants
         }
         self.progress(f"{name}: collective curves", 0, 1)
@@ -195,36 +195,45 @@ class _Run:
             basis=basis,
             title=_title(name, basis, entrants),
             machines=results,
-            pairs=all_pairs(list(results.values()), values, figures, picks),
+            pairs=all_pairs(list(results.values()), values, figures, used, picks),
             curves=curves,
         )
 
     def _stated(
         self, case: str, entrants: list[Entrant], tasks: list[Task]
-    ) -> tuple[dict[tuple[str, str], Answer], dict[tuple[str, str], tuple[str, ...]]]:
-        """Answers under the stated figures, by (machine, workload), with the ids of the sources that they rest on.
+    ) -> tuple[dict[tuple[str, str], Answer], dict[tuple[str, str], dict[str, Figure]]]:
+        """Answers under the stated figures, by (machine, workload), with the figures that they rest on.
 
         Other readings are run too: it finds their plans and the figures that the draws must move.
         """
-        answers, sources = {}, {}
+        answers: dict[tuple[str, str], Answer] = {}
+        used: dict[tuple[str, str], dict[str, Figure]] = {}
         total = len(entrants) * len(tasks)
         for i, entrant in enumerate(entrants):
-            for reading, evaluator in entrant.evaluators.items():
+            for evaluator in entrant.evaluators.values():
                 for j, task in enumerate(tasks):
                     self.progress(f"{case}: {task.name} on {entrant.name}", i * len(tasks) + j, total)
                     draw = Draw()
                     answer = evaluator.answer(task, draw)
-                    self.touched |= draw.touched
-                    if evaluator is entrant.stated:
-                        answers[entrant.name, task.name] = answer
-                        sources[entrant.name, task.name] = _ids(draw)
+                    self._note(entrant, task.name, answer, draw, answers, used)
                 draw = Draw()
-                economics = evaluator.economics(draw)
-                self.touched |= draw.touched
-                if evaluator is entrant.stated:
-                    answers[entrant.name, ECONOMICS] = Answer(economics)
-                    sources[entrant.name, ECONOMICS] = _ids(draw)
-        return answers, sources
+                economics = Answer(evaluator.economics(draw))
+                self._note(entrant, ECONOMICS, economics, draw, answers, used)
+        return answers, used
+
+    def _note(
+        self,
+        entrant: Entrant,
+        subject: str,
+        answer: Answer,
+        draw: Draw,
+        answers: dict[tuple[str, str], Answer],
+        used: dict[tuple[str, str], dict[str, Figure]],
+    ) -> None:
+        """Keep the answer of the stated reading, and the figures of every reading."""
+        self.touched |= draw.touched
+        answers.setdefault((entrant.name, subject), answer)
+        used[entrant.name, subject] = used.get((entrant.name, subject), {}) | draw.touched
 
     def _drawn(
         self,
@@ -269,8 +278,8 @@ def _title(case: str, basis: str, entrants: list[Entrant]) -> str:
     return f"{'Matched case, ' if case == 'matched' else ''}{kind}: {sizes}"
 
 
-def _ids(draw: Draw) -> tuple[str, ...]:
-    return tuple(sorted({figure.source for figure in draw.touched.values() if figure.source}))
+def _ids(figures: Mapping[str, Figure]) -> tuple[str, ...]:
+    return tuple(sorted({figure.source for figure in figures.values() if figure.source}))
 
 
 def _kind(task: Task) -> TaskKind:
@@ -303,7 +312,9 @@ def _result(
     sources: dict[str, tuple[str, ...]],
 ) -> MachineResult:
     machine = entrant.stated.machine
-    outcomes, cluster, timeline = {}, {}, None
+    outcomes: dict[str, Outcome] = {}
+    cluster: dict[str, Quantity] = {}
+    timeline = None
     for task in tasks:
         answer, drawn = stated[entrant.name, task.name], values[entrant.name, task.name]
         metrics = _quantities(answer.metrics, drawn, sources[task.name])
@@ -324,7 +335,9 @@ def _result(
         if _kind(task) == "cluster":
             cluster |= metrics
             timeline = answer.report or timeline
-    economics = _quantities(stated[entrant.name, ECONOMICS].metrics, values[entrant.name, ECONOMICS], sources[ECONOMICS])
+    economics = _quantities(
+        stated[entrant.name, ECONOMICS].metrics, values[entrant.name, ECONOMICS], sources[ECONOMICS]
+    )
     for name in ("usd_per_million_tokens", "tokens_per_joule"):
         whole = [part for part in (cluster, *(outcome.metrics for outcome in outcomes.values())) if name in part]
         if whole:
@@ -350,7 +363,9 @@ def _reason(answer: Answer) -> str:
         return ""
     if not why.needed_bytes:
         return why.reason
-    return f"{why.reason}: {why.needed_bytes / 1e9:,.1f} GB needed, {why.available_bytes / 1e9:,.1f} GB available per chip"
+    return (
+        f"{why.reason}: {why.needed_bytes / 1e9:,.1f} GB needed, {why.available_bytes / 1e9:,.1f} GB available per chip"
+    )
 
 
 def _curves(
@@ -358,7 +373,7 @@ def _curves(
 ) -> Iterable[Curve]:
     """Bus bandwidth against size over the whole contender, with the range over the first draws."""
     chips = entrant.contender.chips
-    if chips < 2:  # noqa: PLR2004 - it takes two
+    if chips < 2:
         return
     drawn = [
         (slice_of(entrant.evaluators[picks[i]].machine if entrant.weights else entrant.stated.machine, chips), i)

@@ -141,7 +141,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Case:
-    """One way to set the machines side by side: ``basis`` as asked, or ``matched`` (all cut to the smallest's chips)."""
+    """One way to set the machines side by side: on the ``basis`` asked for, or ``matched`` (equal chips)."""
 
     name: str
     basis: str
@@ -178,7 +178,7 @@ class SourceEntry:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The whole answer. ``case`` is as asked, ``matched`` the case of equal chips beside it (None where it is the same)."""
+    """The whole answer: ``case`` as asked, ``matched`` with equal chips beside it (None where it is the same)."""
 
     case: Case
     matched: Case | None
@@ -191,13 +191,13 @@ class Comparison:
 
     def sources(self) -> pd.DataFrame:
         """Every figure that touched the answer, with its source: one row a figure."""
-        from supernode.frames import figures_frame  # noqa: PLC0415 - pandas is heavy
+        from supernode.frames import figures_frame
 
         return figures_frame(self)
 
     def frame(self) -> pd.DataFrame:
         """One row for every case, machine, workload and metric: value, low, high, unit, maturity, sources."""
-        from supernode.frames import results_frame  # noqa: PLC0415 - pandas is heavy
+        from supernode.frames import results_frame
 
         return results_frame(self)
 
@@ -208,12 +208,12 @@ class Comparison:
         ------
         simulator.errors.InputError : no workload has this metric
         """
-        from supernode.plots.metrics import plot_metric  # noqa: PLC0415 - matplotlib is heavy
+        from supernode.plots.metrics import plot_metric
 
         return plot_metric(self.case, metric, ax=ax)
 
     def to_json(self) -> dict[str, Any]:
         """The published summary; see design of ``summary.json``."""
-        from supernode.summary import summary  # noqa: PLC0415 - one way in, one way out
+        from supernode.summary import summary
 
         return summary(self)

@@ -21,7 +21,7 @@ def strata(samples: int, seed: int, *names: str) -> NDArray[np.float64]:
 
     Each name has a stream of its own, so that a further figure leaves the draws of the others as they were.
     """
-    from scipy.stats import qmc  # noqa: PLC0415 - scipy is heavy
+    from scipy.stats import qmc
 
     column: NDArray[np.float64] = qmc.LatinHypercube(d=1, rng=stream(seed, *names)).random(samples)[:, 0]
     return column
@@ -33,7 +33,7 @@ def drawn_values(figures: Iterable[Figure], samples: int, seed: int) -> dict[str
     Triangular between low and high with the mode at the stated value. Alternatives of one figure under different
     hypotheses (``key@hypothesis``) share their random numbers.
     """
-    from scipy.stats import triang  # noqa: PLC0415 - scipy is heavy
+    from scipy.stats import triang
 
     values = {}
     for figure in sorted(figures, key=lambda figure: figure.key):
@@ -50,7 +50,7 @@ def drawn_hypotheses(weights: Mapping[str, float], samples: int, seed: int, mach
     """Names of hypotheses, one a draw, by weight; empty names where a machine has none."""
     if not weights:
         return [""] * samples
-    import numpy as np  # noqa: PLC0415 - numpy is heavy
+    import numpy as np
 
     names = list(weights)
     edges = np.cumsum([weights[name] for name in names])

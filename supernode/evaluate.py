@@ -17,11 +17,10 @@ from workloads.program import program
 from workloads.tasks import ClusterTask, ServingTask, Task, TrainingTask
 
 if TYPE_CHECKING:
-    from supernode.basis import Contender
-
     from simulator.figures import Draw
     from simulator.machine import Machine
     from simulator.program import Plan, Program
+    from supernode.basis import Contender
 
 SHORTLIST = 160
 """Plans that a draw prices again: the best and the leanest under the stated figures."""
@@ -207,7 +206,11 @@ class Evaluator:
         jobs: tuple[Job, ...] = ()
         if classes:
             jobs = draw_jobs(
-                classes, load=task.load, capacity_chips=max(unit, chips - held), horizon_s=task.duration_s, seed=self.seed
+                classes,
+                load=task.load,
+                capacity_chips=max(unit, chips - held),
+                horizon_s=task.duration_s,
+                seed=self.seed,
             )
         settings = Settings(
             units=chips // unit,

@@ -30,7 +30,7 @@ def results_frame(comparison: Comparison) -> pd.DataFrame:
 
     Columns: case, machine, chips, workload, metric, value, low, high, unit, maturity, sources. Values are in SI base
     units, sources are ids joined by commas. Metrics of the machine itself have the workload ``economics``, those of
-    its simulated day ``cluster``.
+    its simulated day ``cluster``, unless the workload that is the day has them already.
     """
     import pandas as pd
 
@@ -98,7 +98,9 @@ def _results(comparison: Comparison) -> list[Row]:
 
 def _of_machine(case: Case, machine: MachineResult) -> list[Row]:
     tables = {name: outcome.metrics for name, outcome in machine.workloads.items()}
-    tables |= {"economics": machine.economics, "cluster": machine.cluster}
+    days = [outcome.metrics for outcome in machine.workloads.values() if outcome.kind == "cluster"]
+    alone = {name: q for name, q in machine.cluster.items() if not any(name in metrics for metrics in days)}
+    tables |= {"economics": machine.economics, "cluster": alone}
     return [
         _row(case, machine, workload, metric, quantity)
         for workload, metrics in tables.items()

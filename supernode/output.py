@@ -36,5 +36,7 @@ def write_all(comparison: Comparison, folder: Path, tell: Callable[[str, int, in
         tell("writing report", 2, 3)
         write_report(comparison, report)
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(folder), remedy="name another folder") from None
+        raise InputError(
+            f"cannot be written: {error.strerror}", where=str(folder), remedy="name another folder"
+        ) from None
     return [report, summary, results, *plots]

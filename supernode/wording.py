@@ -9,7 +9,7 @@ from simulator.units import UNITS
 from supernode.metrics import METRICS, metric
 
 if TYPE_CHECKING:
-    from supernode.comparison import MachineResult, Outcome, Quantity
+    from supernode.comparison import Case, MachineResult, Outcome, Pair, Quantity
 
 SHARES = frozenset({"mfu", "utilisation", "goodput"})
 """Dimensionless metrics that are read in percent; ledger shares are too."""
@@ -38,6 +38,14 @@ MAIN = {
     "cluster": ("utilisation", "goodput", "queueing_delay_p95", "jobs_completed", "interruptions"),
 }
 """Kind of task -> the metrics that a short table shows."""
+
+DECISIVE = frozenset(
+    {
+        *("tokens_per_s", "tokens_per_s_per_chip", "output_tokens_per_s", "output_tokens_per_s_per_chip"),
+        *("usd_per_million_tokens", "tokens_per_joule", "goodput", "queueing_delay_p95"),
+    }
+)
+"""Metrics in which machines are told apart first; the others stand in the full tables."""
 
 _DIGITS = 3
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
@@ -172,6 +180,26 @@ def likelihood(share: float) -> str:
     )
     words = next((name for least, name in steps if share >= least), "very unlikely")
     return "ruled out in these draws" if share == 0 else words
+
+
+def decisive(case: Case) -> list[Pair]:
+    """The pairs of a case in the metrics in which machines are told apart first."""
+    return [pair for pair in case.pairs if pair.metric in DECISIVE]
+
+
+def ahead(pair: Pair) -> str:
+    """Who is ahead in how many draws, and how likely that is in words; says so where the range holds "no difference"."""
+    share = max(pair.probability_a_better, 1 - pair.probability_a_better)
+    leader = pair.a if pair.probability_a_better >= 0.5 else pair.b
+    if pair.ratio[1] <= 1 <= pair.ratio[2]:
+        return f"no clear difference; {leader} ahead in {percent(share)} of draws"
+    return f"{leader} ahead in {percent(share)} of draws, {likelihood(share)}"
+
+
+def ratio(pair: Pair) -> Shown:
+    """Ratio of a to b with its range."""
+    value, low, high = pair.ratio
+    return Shown(number(value), number(low), number(high), "")
 
 
 def chips(count_: int, machines: int) -> str:

@@ -170,7 +170,7 @@ def machine(name: str, chips: int, *, uncertain: bool, residual: float = 0.0, cu
         TRAIN: training(TRAIN, chips, 27648 / chips if not uncertain else 63000 / chips, 2048 * 8192.0, spread),
         MOE: infeasible(MOE) if uncertain else training(MOE, chips, 13000 / chips, 15360 * 4096.0, spread),
         SERVE: serving(chips, spread),
-        DAY: Outcome(DAY, TITLES[DAY], "cluster", "ok", "", {}, "", "maxtext-2025-10", 1.0),
+        DAY: Outcome(DAY, TITLES[DAY], "cluster", "ok", "", quantities(cluster, 0.05), "", "maxtext-2025-10", 1.0),
     }
     return MachineResult(
         name=name,

@@ -258,41 +258,43 @@ def direct_seconds(kind, size_bytes, rows):
 
 
 @register_jitable
+def tree_seconds(kind, size_bytes, rows):
+    """Double binary tree: a reduction up and a broadcast down, each rank inner in one tree and leaf in the other [s]."""
+    passes = math.inf
+    if kind == ALL_REDUCE:
+        passes = 2.0
+    elif kind == BROADCAST:
+        passes = 1.0
+    depth = math.ceil(math.log2(ranks(rows)))
+    return passes * pipelined_tree_seconds(size_bytes, depth, step_latency(rows), ring_bandwidth(rows))
+
+
+@register_jitable
 def algorithm_seconds(kind, algorithm, size_bytes, rows):
     """Time of one collective by one algorithm [s]; infinite where the algorithm cannot do it on this group."""
     if rows.shape[0] == 0:
         return 0.0
+    seconds = math.inf
     count = ranks(rows)
-    if algorithm == RING:
-        return ring_seconds(kind, size_bytes, count, step_latency(rows), ring_bandwidth(rows))
-    if algorithm == BIDIRECTIONAL_RING:
-        if not has_two_way_ring(rows):
-            return math.inf
-        return ring_seconds(kind, size_bytes, count, step_latency(rows), 2 * ring_bandwidth(rows))
+    on_torus = axes(rows)
+    passes = 2.0 if kind in (ALL_REDUCE, BROADCAST) else 1.0
     if algorithm == DIRECT:
-        return direct_seconds(kind, size_bytes, rows)
-    if kind in (ALL_TO_ALL, SEND_RECV):
-        return math.inf
-    if algorithm == TORUS:
-        if axes(rows) != rows.shape[0]:
-            return math.inf
-        one_way = torus_scatter_seconds(rows, rows.shape[0], size_bytes)
-        return 2 * one_way if kind in (ALL_REDUCE, BROADCAST) else one_way
-    if algorithm == HIERARCHICAL:
-        if rows.shape[0] < 2 or axes(rows) == rows.shape[0]:
-            return math.inf
-        return hierarchical_seconds(rows, size_bytes, 2.0 if kind in (ALL_REDUCE, BROADCAST) else 1.0)
-    if axes(rows) > 0:
-        return math.inf
-    alpha = step_latency(rows)
-    if algorithm == HALVING_DOUBLING:
-        return halving_doubling_seconds(kind, size_bytes, count, alpha, flat_bandwidth(rows))
-    if kind == ALL_REDUCE:
-        depth = math.ceil(math.log2(count))
-        return 2 * pipelined_tree_seconds(size_bytes, depth, alpha, ring_bandwidth(rows))
-    if kind == BROADCAST:
-        return pipelined_tree_seconds(size_bytes, math.ceil(math.log2(count)), alpha, ring_bandwidth(rows))
-    return math.inf
+        seconds = direct_seconds(kind, size_bytes, rows)
+    elif kind in (ALL_TO_ALL, SEND_RECV):
+        pass
+    elif algorithm == RING:
+        seconds = ring_seconds(kind, size_bytes, count, step_latency(rows), ring_bandwidth(rows))
+    elif algorithm == BIDIRECTIONAL_RING and has_two_way_ring(rows):
+        seconds = ring_seconds(kind, size_bytes, count, step_latency(rows), 2 * ring_bandwidth(rows))
+    elif algorithm == TORUS and on_torus == rows.shape[0]:
+        seconds = passes * torus_scatter_seconds(rows, on_torus, size_bytes)
+    elif algorithm == HIERARCHICAL and rows.shape[0] > max(1, on_torus):
+        seconds = hierarchical_seconds(rows, size_bytes, passes)
+    elif algorithm == HALVING_DOUBLING and on_torus == 0:
+        seconds = halving_doubling_seconds(kind, size_bytes, count, step_latency(rows), flat_bandwidth(rows))
+    elif algorithm == DOUBLE_TREE and on_torus == 0:
+        seconds = tree_seconds(kind, size_bytes, rows)
+    return seconds
 
 
 @register_jitable

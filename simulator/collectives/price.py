@@ -80,7 +80,7 @@ def level_rows(levels: Sequence[Level], draw: Draw) -> NDArray[np.float64]:
     An axis of several blocks becomes two rows: all axes inside a block come first, then all axes from block to block,
     so that consecutive ranks fill a cube before they leave it.
     """
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
     inside, outside = [], []
     for line, level in enumerate(levels):
@@ -100,9 +100,7 @@ def level_rows(levels: Sequence[Level], draw: Draw) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(len(rows), 9)
 
 
-def price(
-    kind: str, size_bytes: float, part: Slice, *, algorithm: str = "", draw: Draw | None = None
-) -> Priced:
+def price(kind: str, size_bytes: float, part: Slice, *, algorithm: str = "", draw: Draw | None = None) -> Priced:
     """Price one collective over all chips of a slice.
 
     Parameters
@@ -118,14 +116,16 @@ def price(
     InputError : unknown kind or algorithm, an algorithm that is not legal here, a slice of one chip, a bad size
     InternalError : the result is below a lower bound
     """
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
-    from simulator.collectives import kernels  # noqa: PLC0415 - compiles on first use
+    from simulator.collectives import kernels
 
     number = kind_id(kind)
-    if not (math.isfinite(size_bytes) and 0 < size_bytes <= 1e18):  # noqa: PLR2004 - an exabyte is a slip of the keys
-        raise InputError(f"{size_bytes:g} bytes is no size of a message", remedy="give more than 0 and at most 1e18 bytes")
-    if part.chips < 2:  # noqa: PLR2004 - it takes two
+    if not (math.isfinite(size_bytes) and 0 < size_bytes <= 1e18):
+        raise InputError(
+            f"{size_bytes:g} bytes is no size of a message", remedy="give more than 0 and at most 1e18 bytes"
+        )
+    if part.chips < 2:
         raise InputError("a collective needs at least 2 chips", remedy="ask for more chips")
     draw = draw or Draw()
     slice_rows = level_rows(part.levels, draw)
@@ -211,7 +211,7 @@ def outward_bandwidth(levels: Sequence[Level], draw: Draw) -> list[float]:
     for level in levels:
         ways = 1.0
         if level.kind == "axis":
-            ways = 2.0 if level.size > 2 else 1.0  # noqa: PLR2004 - a pair has one neighbour
+            ways = 2.0 if level.size > 2 else 1.0
         elif level.kind == "mesh":
             ways = level.size - 1.0
         widths.append(ways * level.links * draw(level.link.bandwidth))
@@ -228,7 +228,7 @@ def _cut_seconds(kind: int, size_bytes: float, level: Level, count: float, draw:
     """Time of what must cross the middle of one axis of a torus [s]; 0 for other levels, whose links bound them."""
     if level.kind != "axis" or kind == _SEND_RECV:
         return 0.0
-    width = count / level.size * (2 if level.wraps and level.size > 2 else 1)  # noqa: PLR2004 - a pair has one link
+    width = count / level.size * (2 if level.wraps and level.size > 2 else 1)
     across = width * level.links * draw(level.link.bandwidth)
     lesser = level.size // 2 / level.size
     if kind == _ALL_TO_ALL:

@@ -26,7 +26,7 @@ WIDTH_BYTES: dict[str, float] = {
 
 def chip_row(chip: Chip, wanted: Dtype, draw: Draw) -> NDArray[np.float64]:
     """A chip under one draw for matrix products in ``wanted`` (bf16 where the chip lacks it): see compute.kernels."""
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
     dtype = chip.dtype(wanted)
     return np.array(

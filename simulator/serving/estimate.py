@@ -125,9 +125,9 @@ def estimate(
     ------
     InputError : the stack does not serve
     """
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
-    from simulator.serving import kernels  # noqa: PLC0415 - compiles on first use
+    from simulator.serving import kernels
 
     draw = draw or Draw()
     arrays = _Arrays(program, machine, stack, input_tokens, output_tokens, serving_dtype(machine.chip, dtype), draw)
@@ -171,7 +171,9 @@ def estimate(
     if best is not None:
         return ServingFound(best, searched, None)
     if over_limit:
-        return ServingFound(None, searched, Infeasible(f"no layout keeps TPOT within {tpot_s:g} s and TTFT within {ttft_s:g} s"))
+        return ServingFound(
+            None, searched, Infeasible(f"no layout keeps TPOT within {tpot_s:g} s and TTFT within {ttft_s:g} s")
+        )
     return ServingFound(
         None, searched, Infeasible("weights and one sequence do not fit in the memory of any layout", least, available)
     )
@@ -183,7 +185,7 @@ class _Arrays:
     def __init__(
         self, program: Program, machine: Machine, stack: Stack, inputs: int, outputs: int, dtype: Dtype, draw: Draw
     ) -> None:
-        import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+        import numpy as np
 
         if stack.serving is None:
             raise InputError(f"stack {stack.name!r} does not serve", remedy="name a stack with a [serving] table")
@@ -247,7 +249,9 @@ def _instance_sizes(machine: Machine, most: int) -> Iterator[int]:
     """Legal slices that are a power of two of chips or of allocation units, then joined machines by powers of two."""
     for size in machine.legal_chips:
         units, rest = divmod(size, machine.allocation.chips)
-        if size <= most and (_is_power_of_two(size) or (rest == 0 and _is_power_of_two(units)) or size == machine.chips):
+        if size <= most and (
+            _is_power_of_two(size) or (rest == 0 and _is_power_of_two(units)) or size == machine.chips
+        ):
             yield size
     joined = 2 * machine.chips
     while joined <= most:

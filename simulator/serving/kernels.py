@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
@@ -62,6 +61,7 @@ INPUT, OUTPUT = range(2)
 # parts of an iteration
 COMPUTE, ATTENTION_PART, COMMUNICATION, OVERHEAD = range(4)
 KV_BYTES = 2.0
+PREFILL, DECODE = True, False
 LEAST_ACTIVE = 1e-12
 
 
@@ -162,7 +162,9 @@ def best_batch(program, counts, work, chip, levels, stack, tensor, copies, tpot_
     largest B is found by bisection. Fills ``out`` with batch, time per output token [s], prefill of one prompt [s],
     iteration [s], memory needed for one sequence [B], memory available [B]; returns the batch, 0 where none fits.
     """
-    prompt = iteration(program, counts, chip, levels, stack, tensor, copies, work[INPUT], 1.0, work[INPUT], True, scratch, parts)
+    prompt = iteration(
+        program, counts, chip, levels, stack, tensor, copies, work[INPUT], 1.0, work[INPUT], PREFILL, scratch, parts
+    )
     prompt -= parts[OVERHEAD]
     length = work[INPUT] + work[OUTPUT]
     room = chip[CAPACITY] * stack[MEMORY_FRACTION] - weight_bytes(counts, chip, tensor, copies)
@@ -179,7 +181,7 @@ def best_batch(program, counts, work, chip, levels, stack, tensor, copies, tpot_
     while low < high:
         middle = math.ceil((low + high) / 2)
         seconds = iteration(
-            program, counts, chip, levels, stack, tensor, copies, middle, middle, mean_context, False, scratch, parts
+            program, counts, chip, levels, stack, tensor, copies, middle, middle, mean_context, DECODE, scratch, parts
         )
         if seconds + middle * prompt / work[OUTPUT] <= tpot_s:
             low = middle
@@ -187,7 +189,9 @@ def best_batch(program, counts, work, chip, levels, stack, tensor, copies, tpot_
             high = middle - 1
     if low < 1:
         return 0.0
-    out[3] = iteration(program, counts, chip, levels, stack, tensor, copies, low, low, mean_context, False, scratch, parts)
+    out[3] = iteration(
+        program, counts, chip, levels, stack, tensor, copies, low, low, mean_context, DECODE, scratch, parts
+    )
     out[1] = out[3] + low * prompt / work[OUTPUT]
     out[0] = low
     return low

@@ -40,7 +40,9 @@ RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL = range(3)
 TENSOR_EXPOSED, CONTEXT_EXPOSED, EXPERT_EXPOSED, DATA_EXPOSED, GATHER_EXPOSED, TRAFFIC_FACTOR, LAUNCH = range(7)
 EXPERT_FACTOR, STEP_OVERHEAD, JITTER, RESERVE, COLLECTIVE_LAUNCH = range(7, 12)
 # parts
-COMPUTE, TENSOR_COMM, CONTEXT_COMM, EXPERT_COMM, DATA_COMM, PIPELINE_COMM, BUBBLE, OPTIMIZER, OVERHEAD, TOTAL = range(10)
+COMPUTE, TENSOR_COMM, CONTEXT_COMM, EXPERT_COMM, DATA_COMM, PIPELINE_COMM, BUBBLE, OPTIMIZER, OVERHEAD, TOTAL = range(
+    10
+)
 # memory
 WEIGHTS, GRADIENTS, STATES, ACTIVATIONS, LOGITS, NEEDED, AVAILABLE = range(7)
 
@@ -209,14 +211,10 @@ def step(program, counts, work, chip, levels, stack, plan, scratch, parts, memor
     expert_replicas = tensor * context * data / plan[EXPERT]
     replicas = context * data
     stage_forward = stage_layers * whole / 3
-    if plan[ZERO] == 3:  # noqa: PLR2004 - the name of the scheme
+    if plan[ZERO] == 3:
         layer_dense = counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS]
-        once = group_seconds(
-            ALL_GATHER, PARAMETER_BYTES * layer_dense, levels, tensor, replicas, scratch, launch
-        )
-        spread = group_seconds(
-            REDUCE_SCATTER, GRADIENT_BYTES * layer_dense, levels, tensor, replicas, scratch, launch
-        )
+        once = group_seconds(ALL_GATHER, PARAMETER_BYTES * layer_dense, levels, tensor, replicas, scratch, launch)
+        spread = group_seconds(REDUCE_SCATTER, GRADIENT_BYTES * layer_dense, levels, tensor, replicas, scratch, launch)
         per_step = layers * micro_batches * (2 * once + spread)
         if moe_layers > 0:
             layer_expert = counts[EXPERT_PARAMETERS] / plan[EXPERT]
@@ -252,7 +250,7 @@ def step(program, counts, work, chip, levels, stack, plan, scratch, parts, memor
 
     # memory of the fullest stage
     local = dense_local + expert_local
-    if plan[ZERO] == 3:  # noqa: PLR2004 - the name of the scheme
+    if plan[ZERO] == 3:
         gathered = 2 * (counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS])
         gathered += 2 * counts[EXPERT_PARAMETERS] / plan[EXPERT]
         memory[WEIGHTS] = PARAMETER_BYTES * (owned + gathered)

@@ -56,7 +56,9 @@ def _plans(program: Program, chips: int, sequence: int, batch: int, dtype: Dtype
     for tensor in tensors:
         for pipeline in (p for p in divisors(chips // tensor) if p <= model.layers):
             left = chips // tensor // pipeline
-            for context in (c for c in divisors(left) if c <= max(1, min(MOST_CONTEXT, sequence // TOKENS_PER_CONTEXT_RANK))):
+            for context in (
+                c for c in divisors(left) if c <= max(1, min(MOST_CONTEXT, sequence // TOKENS_PER_CONTEXT_RANK))
+            ):
                 data = left // context
                 if data > batch:
                     continue
@@ -92,7 +94,7 @@ def _shaped(
 
 def plan_rows(plans: list[Plan]) -> NDArray[np.float64]:
     """Plans as the array that the kernel takes: (plans, 9)."""
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
     return np.array(
         [

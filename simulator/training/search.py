@@ -57,17 +57,15 @@ def search(
     shortlist : how many plans to list for another search [1]
     plans : consider only these
     """
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
-    from simulator.training import kernels  # noqa: PLC0415 - compiles on first use
+    from simulator.training import kernels
 
     if plans is None:
         plans = []
         for chips in chip_counts(part.chips):
             plans.extend(candidate_plans(program, chips, sequence, batch, part.chip.dtype(dtype)))
-    arrays = training_arrays(
-        program, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw or Draw()
-    )
+    arrays = training_arrays(program, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw or Draw())
     rows = plan_rows(plans)
     seconds = np.empty(len(plans))
     needed = np.empty(len(plans))
@@ -98,7 +96,7 @@ def chip_counts(chips: int) -> list[int]:
 
 
 def _why(plans: list[Plan], needed: object, placed: object, available: float) -> Infeasible:
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
     wanted = np.where(placed, needed, np.inf)  # type: ignore[call-overload]
     if not len(plans) or not np.isfinite(wanted).any():

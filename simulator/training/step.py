@@ -100,7 +100,7 @@ def training_arrays(
     ------
     InputError : the stack has no training part
     """
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
     if stack.training is None:
         raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
@@ -141,9 +141,7 @@ def training_arrays(
         ]
     )
     work = np.array([sequence, batch], dtype=np.float64)
-    return Arrays(
-        program.rows, counts, work, chip_row(part.chip, dtype, draw), level_rows(part.levels, draw), row
-    )
+    return Arrays(program.rows, counts, work, chip_row(part.chip, dtype, draw), level_rows(part.levels, draw), row)
 
 
 def step(
@@ -164,7 +162,7 @@ def step(
     InputError : the plan does not lie on the slice
     InternalError : the parts do not sum to the whole
     """
-    from simulator.training import kernels  # noqa: PLC0415 - compiles on first use
+    from simulator.training import kernels
 
     if plan.chips > part.chips:
         raise InputError(f"plan {plan} uses {plan.chips} chips, the slice has {part.chips}")
@@ -176,15 +174,15 @@ def step(
 
 def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, kernel: object) -> Step:
     """Run the step kernel (plain or compiled) on one plan and pack its answer; see :func:`step`."""
-    import numpy as np  # noqa: PLC0415 - keeps the command's --help light
+    import numpy as np
 
-    from simulator.training import kernels  # noqa: PLC0415 - compiles on first use
+    from simulator.training import kernels
 
     parts = np.empty(10)
     memory = np.empty(7)
     scratch = np.empty((arrays.levels.shape[0] + 1, 9))
     row = plan_rows([plan])[0]
-    seconds = float(kernel(*_ordered(arrays), row, scratch, parts, memory))  # type: ignore[operator]
+    seconds = float(kernel(*arrays, row, scratch, parts, memory))  # type: ignore[operator]
     if not np.isfinite(seconds):
         raise InputError(f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}")
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:
@@ -193,14 +191,18 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, kernel
     tokens = sequence * batch
     flops = 3 * kernels.forward_flops_per_token(program.rows, sequence) * tokens
     return Step(
-        plan,
-        seconds,
-        *(float(value) for value in parts[:9]),
+        plan=plan,
+        seconds=seconds,
+        compute_s=float(parts[kernels.COMPUTE]),
+        tensor_s=float(parts[kernels.TENSOR_COMM]),
+        context_s=float(parts[kernels.CONTEXT_COMM]),
+        expert_s=float(parts[kernels.EXPERT_COMM]),
+        data_s=float(parts[kernels.DATA_COMM]),
+        pipeline_s=float(parts[kernels.PIPELINE_COMM]),
+        bubble_s=float(parts[kernels.BUBBLE]),
+        optimizer_s=float(parts[kernels.OPTIMIZER]),
+        overhead_s=float(parts[kernels.OVERHEAD]),
         tokens_per_s=tokens / seconds,
         mfu=flops / (seconds * part.chips * arrays.chip[0]),
         memory=StepMemory(*(float(value) for value in memory)),
     )
-
-
-def _ordered(arrays: Arrays) -> tuple[NDArray[np.float64], ...]:
-    return tuple(arrays)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from simulator.errors import InputError, InternalError
+from simulator.errors import InputError
 from supernode.cli import catalogue, collective, compare, plan, topology, validate
 
 BAD_INPUT, NOTHING_FEASIBLE, OUR_BUG, INTERRUPTED = 2, 3, 70, 130
@@ -36,7 +36,7 @@ app.add_typer(catalogue.app, name="catalogue")
 
 @app.callback()
 def root() -> None:
-    """Compare large AI machines on real work: how would this machine do, and how sure are we?"""
+    """Compare large AI machines on real work, with sources and ranges."""
 
 
 def main() -> NoReturn:
@@ -54,23 +54,27 @@ def _run() -> int:
     except BrokenPipeError:
         # whoever read our output has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except InputError as error:
         return _say(str(error), BAD_INPUT)
-    except InternalError as error:
-        return _bug(error)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a message instead of a traceback
-        if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # a usage error of the parser
-            error.show()  # type: ignore[attr-defined]
-            return int(error.exit_code)
-        return _bug(error)
+        return _unforeseen(error)
     return 0
+
+
+def _unforeseen(error: Exception) -> int:
+    """A usage error of the command line's parser explains itself; anything else is our bug."""
+    if hasattr(error, "exit_code") and hasattr(error, "show"):
+        error.show()
+        return int(error.exit_code)
+    return _bug(error)
 
 
 def _bug(error: Exception) -> int:
     if os.environ.get(DEBUG):
         raise error
-    return _say(f"internal error: {type(error).__name__}: {error}\n  this is a bug; set {DEBUG}=1 for the details", OUR_BUG)
+    return _say(
+        f"internal error: {type(error).__name__}: {error}\n  this is a bug; set {DEBUG}=1 for the details", OUR_BUG
+    )
 
 
 def _say(message: str, code: int) -> int:

@@ -20,36 +20,44 @@ def _kinds(incomplete: str) -> list[str]:
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
-def collective(  # noqa: PLR0913 - one parameter for each option
+def collective(
     kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.", autocompletion=_kinds)],
-    machine: Annotated[str, typer.Argument(help="A machine of the catalogue, or a TOML file.", autocompletion=machine_names)],
-    size: Annotated[str, typer.Option("--bytes", help="Message size as in nccl-tests, e.g. 1GiB, or a sweep 1KiB:4GiB.")] = "1GiB",
+    machine: Annotated[
+        str, typer.Argument(help="A machine of the catalogue, or a TOML file.", autocompletion=machine_names)
+    ],
+    size: Annotated[
+        str, typer.Option("--bytes", help="Message size as in nccl-tests, e.g. 1GiB, or a sweep 1KiB:4GiB.")
+    ] = "1GiB",
     chips: Annotated[int | None, typer.Option(help="Chips that take part.  [default: the whole machine]")] = None,
     network: Annotated[str, typer.Option(help="Network that joins several machines.")] = "",
     algorithm: Annotated[str, typer.Option(help="Name one instead of the cheapest.")] = "",
     hypothesis: Annotated[str, typer.Option(help="Reading of an undisclosed machine.")] = "",
-    samples: Annotated[int, typer.Option(help="Draws of the uncertain figures for the range.", min=8, max=100_000)] = 64,
+    samples: Annotated[
+        int, typer.Option(help="Draws of the uncertain figures for the range.", min=8, max=100_000)
+    ] = 64,
     seed: Annotated[int, typer.Option(help="Seed of all random streams.", min=0)] = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw busbw against size to a PNG or SVG file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Price a collective: time, algbw, busbw, algorithm, bottleneck and lower bounds.
 
     Example: supernode collective all-reduce gb200-nvl72 --bytes 1MiB:8GiB --chips 72
     """
-    from supernode.collective_sweep import Request, sweep  # noqa: PLC0415 - heavy
+    from supernode.collective_sweep import Request, sweep
 
     request = Request(kind, machine, size, chips, network, algorithm, hypothesis, samples, seed)
     part, rows = sweep(request)
     if plot is not None:
-        from supernode.plots.collectives import plot_sweep  # noqa: PLC0415 - matplotlib is heavy
-        from supernode.plots.save import write_plot  # noqa: PLC0415 - matplotlib is heavy
+        from supernode.plots.collectives import plot_sweep
+        from supernode.plots.save import write_plot
 
         write_plot(lambda ax: plot_sweep(rows, part.machine.name, ax=ax), plot)
     if as_json:
         objects = [_object(priced, low, high) for priced, low, high in rows]
         first = objects[0] if len(objects) == 1 else {"sweep": objects}
-        print_json({"schema": 1, "machine": part.machine.name, "chips": part.chips, "reading": part.machine.reading} | first)
+        print_json(
+            {"schema": 1, "machine": part.machine.name, "chips": part.chips, "reading": part.machine.reading} | first
+        )
         return
     _print(part, rows)
 
@@ -57,16 +65,14 @@ def collective(  # noqa: PLR0913 - one parameter for each option
 def _object(priced: Priced, low: float, high: float) -> dict[str, Any]:
     """One priced size; the range of the rates is that of the time, turned round."""
     bus = priced.busbw_bytes_per_s / priced.algbw_bytes_per_s
-    rates = {"low": priced.size_bytes / high, "high": priced.size_bytes / low}
+    slow, fast = priced.size_bytes / high, priced.size_bytes / low
     bounds = priced.bounds
     return {
         "kind": priced.kind,
         "bytes": priced.size_bytes,
         "time": quantity(priced.seconds, "s", low=low, high=high, maturity="verified"),
-        "algbw": quantity(priced.algbw_bytes_per_s, "B/s", maturity="verified", **rates),
-        "busbw": quantity(
-            priced.busbw_bytes_per_s, "B/s", low=rates["low"] * bus, high=rates["high"] * bus, maturity="verified"
-        ),
+        "algbw": quantity(priced.algbw_bytes_per_s, "B/s", low=slow, high=fast, maturity="verified"),
+        "busbw": quantity(priced.busbw_bytes_per_s, "B/s", low=slow * bus, high=fast * bus, maturity="verified"),
         "algorithm": priced.algorithm,
         "level": "closed-form",
         "bottleneck": priced.bottleneck,
@@ -81,9 +87,9 @@ def _object(priced: Priced, low: float, high: float) -> dict[str, Any]:
 
 
 def _print(part: Slice, rows: list[tuple[Priced, float, float]]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - rich is heavy
+    from rich.table import Table
 
-    from simulator.units import humanise  # noqa: PLC0415
+    from simulator.units import humanise
 
     first = rows[0][0]
     table = Table(title=f"{first.kind} over {part.chips:,} chips of {part.machine.name}", title_justify="left")

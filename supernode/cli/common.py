@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_json(tree: Any) -> None:  # noqa: ANN401 - any tree of plain data
+def print_json(tree: Any) -> None:
     """Print one object for machines; numbers that are not finite become null."""
     sys.stdout.write(json.dumps(_finite(tree), indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
-def _finite(tree: Any) -> Any:  # noqa: ANN401 - any tree of plain data
+def _finite(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _finite(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
@@ -29,7 +29,15 @@ def _finite(tree: Any) -> Any:  # noqa: ANN401 - any tree of plain data
     return tree
 
 
-def quantity(value: float, unit: str, *, low: float | None = None, high: float | None = None, maturity: str = "plausible", sources: tuple[str, ...] = ()) -> dict[str, Any]:
+def quantity(
+    value: float,
+    unit: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    maturity: str = "plausible",
+    sources: tuple[str, ...] = (),
+) -> dict[str, Any]:
     """One quantity of the published format, in SI base units."""
     return {
         "value": value,
@@ -43,13 +51,13 @@ def quantity(value: float, unit: str, *, low: float | None = None, high: float |
 
 def console() -> Console:
     """Where tables go: wide enough to be cut by the reader, plain when piped."""
-    from rich.console import Console  # noqa: PLC0415 - rich is heavy
+    from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 160)
 
 
 @contextmanager
-def progress_bar(is_quiet: bool) -> Iterator[Callable[[str, int, int], None]]:  # noqa: FBT001 - a plain switch
+def progress_bar(is_quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Show on standard error what is being done; nothing where nobody watches.
 
     Yields a function that is told what is being done, how much is done and how much there is.
@@ -64,10 +72,15 @@ def progress_bar(is_quiet: bool) -> Iterator[Callable[[str, int, int], None]]:  
 
         yield say
         return
-    from rich.console import Console  # noqa: PLC0415 - rich is heavy
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - rich is heavy
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("starting", total=1)
 
@@ -79,7 +92,7 @@ def progress_bar(is_quiet: bool) -> Iterator[Callable[[str, int, int], None]]:  
 
 def warm_kernels(tell: Callable[[str, int, int], None]) -> None:
     """Say so before the first run compiles its kernels, which takes a while once."""
-    from simulator import compiled  # noqa: PLC0415 - cheap, but not needed for --help
+    from simulator import compiled
 
     if not compiled.is_warm():
         tell("first run: compiling kernels, about half a minute, once", 0, 1)
@@ -87,20 +100,20 @@ def warm_kernels(tell: Callable[[str, int, int], None]) -> None:
 
 def machine_names(incomplete: str) -> list[str]:
     """Complete a machine's name."""
-    import topologies  # noqa: PLC0415 - reads files
+    import topologies
 
     return [name for name in topologies.names("machines") if name.startswith(incomplete)]
 
 
 def model_names(incomplete: str) -> list[str]:
     """Complete a model's name."""
-    import workloads  # noqa: PLC0415 - reads files
+    import workloads
 
     return [name for name in workloads.names("models") if name.startswith(incomplete)]
 
 
 def task_names(incomplete: str) -> list[str]:
     """Complete a workload's name."""
-    import workloads  # noqa: PLC0415 - reads files
+    import workloads
 
     return [name for name in workloads.names("tasks") if name.startswith(incomplete)]

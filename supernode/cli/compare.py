@@ -10,26 +10,37 @@ import typer
 from supernode.cli.common import machine_names, print_json, progress_bar, task_names, warm_kernels
 
 
-def compare(  # noqa: PLR0913 - one parameter for each option
+def compare(
     machines: Annotated[
         list[str],
-        typer.Argument(help="Machines of the catalogue, or TOML files.", autocompletion=machine_names, metavar="MACHINE..."),
+        typer.Argument(
+            help="Machines of the catalogue, or TOML files.", autocompletion=machine_names, metavar="MACHINE..."
+        ),
     ],
     workload: Annotated[
         list[str] | None,
         typer.Option(
-            "--workload", "-w", help="train-MODEL, serve-MODEL, cluster-day or a TOML file; repeatable.", autocompletion=task_names
+            "--workload",
+            "-w",
+            help="train-MODEL, serve-MODEL, cluster-day or a TOML file; repeatable.",
+            autocompletion=task_names,
         ),
     ] = None,
     basis: Annotated[
         str, typer.Option(help="Make machines comparable: as-built, chips, power, cost or flops of the first.")
     ] = "as-built",
-    hypothesis: Annotated[str, typer.Option(help="One reading of an undisclosed machine instead of drawing among them.")] = "",
-    samples: Annotated[int | None, typer.Option(help="Draws of every uncertain figure.  [default: 64; 16 if quick]")] = None,
+    hypothesis: Annotated[
+        str, typer.Option(help="One reading of an undisclosed machine instead of drawing among them.")
+    ] = "",
+    samples: Annotated[
+        int | None, typer.Option(help="Draws of every uncertain figure.  [default: 64; 16 if quick]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random streams.", min=0, max=2**63 - 1)] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.html, plots, results.parquet and summary.json.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer draws.")] = False,  # noqa: FBT002 - a switch
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,  # noqa: FBT002
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html, plots, results.parquet and summary.json.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer draws.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Run workloads on machines side by side, over draws of every uncertain figure.
 
@@ -37,10 +48,10 @@ def compare(  # noqa: PLR0913 - one parameter for each option
 
     Example: supernode compare ironwood-9216 scalex640 --basis power --samples 256 --out comparison
     """
-    import topologies  # noqa: PLC0415 - reads files; input errors come before anything is compiled
-    import workloads  # noqa: PLC0415 - reads files
-    from supernode.basis import BASES  # noqa: PLC0415
-    from simulator.errors import InputError, unknown_name  # noqa: PLC0415
+    import topologies
+    import workloads
+    from simulator.errors import InputError, unknown_name
+    from supernode.basis import BASES
 
     for name in machines:
         topologies.entry(name)
@@ -52,8 +63,8 @@ def compare(  # noqa: PLR0913 - one parameter for each option
         raise InputError("is a file", where=str(out), remedy="name a folder")
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
-        from supernode.compare import DEFAULT_SAMPLES, DEFAULT_WORKLOADS, QUICK_SAMPLES  # noqa: PLC0415 - heavy
-        from supernode.compare import compare as run  # noqa: PLC0415 - heavy
+        from supernode.compare import DEFAULT_SAMPLES, DEFAULT_WORKLOADS, QUICK_SAMPLES
+        from supernode.compare import compare as run
 
         result = run(
             machines,
@@ -64,19 +75,22 @@ def compare(  # noqa: PLR0913 - one parameter for each option
             seed=seed,
             progress=tell,
         )
+        written = []
         if out is not None:
-            from supernode.output import write_all  # noqa: PLC0415 - heavy
+            from supernode.output import write_all
 
             written = write_all(result, out, tell)
     if as_json:
         print_json(result.to_json())
     else:
-        from supernode.cli.common import console  # noqa: PLC0415 - rich is heavy
-        from supernode.cli.tables import print_comparison  # noqa: PLC0415 - rich is heavy
+        from supernode.cli.common import console
+        from supernode.cli.tables import print_comparison
 
         print_comparison(result, console())
         if out is not None:
-            console().print(f"Wrote {len(written)} files to {out}; open {out / 'report.html'}", highlight=False, soft_wrap=True)
+            console().print(
+                f"Wrote {len(written)} files to {out}; open {out / 'report.html'}", highlight=False, soft_wrap=True
+            )
     results = result.case.machines.values()
     if not any(outcome.status == "ok" for machine in results for outcome in machine.workloads.values()):
         raise typer.Exit(3)

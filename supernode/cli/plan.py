@@ -14,29 +14,35 @@ if TYPE_CHECKING:
     from simulator.training import Found, Step
 
 
-def plan(  # noqa: PLR0913 - one parameter for each option
+def plan(
     model: Annotated[str, typer.Argument(help="A model of the catalogue, or a TOML file.", autocompletion=model_names)],
-    machine: Annotated[str, typer.Argument(help="A machine of the catalogue, or a TOML file.", autocompletion=machine_names)],
+    machine: Annotated[
+        str, typer.Argument(help="A machine of the catalogue, or a TOML file.", autocompletion=machine_names)
+    ],
     chips: Annotated[int | None, typer.Option(help="Chips to use.  [default: the whole machine]")] = None,
     network: Annotated[str, typer.Option(help="Network that joins several machines.")] = "",
-    batch: Annotated[int | None, typer.Option(help="Sequences of one step.  [default: the model's task]", min=1, max=10_000_000)] = None,
-    seq: Annotated[int | None, typer.Option(help="Tokens of one sequence.  [default: the model's task]", min=1, max=10_000_000)] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Sequences of one step.  [default: the model's task]", min=1, max=10_000_000)
+    ] = None,
+    seq: Annotated[
+        int | None, typer.Option(help="Tokens of one sequence.  [default: the model's task]", min=1, max=10_000_000)
+    ] = None,
     stack: Annotated[str, typer.Option(help="Software stack.  [default: the machine's]")] = "",
     hypothesis: Annotated[str, typer.Option(help="Reading of an undisclosed machine.")] = "",
     top: Annotated[int, typer.Option(help="How many plans to show.", min=1, max=1000)] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Price every legal plan (TP, PP, CP, EP, DP, ZeRO, micro-batch, recompute) and print the fastest that fit.
 
     Example: supernode plan llama3-405b ironwood-9216 --chips 1024 --top 3
     """
-    import time  # noqa: PLC0415 - only to say how long it took
+    import time
 
-    import topologies  # noqa: PLC0415 - reads files
-    import workloads  # noqa: PLC0415 - reads files
-    from simulator.machine import slice_of  # noqa: PLC0415
-    from workloads.program import program  # noqa: PLC0415 - numpy is heavy
-    from workloads.tasks import TrainingTask  # noqa: PLC0415
+    import topologies
+    import workloads
+    from simulator.machine import slice_of
+    from workloads.program import program
+    from workloads.tasks import TrainingTask
 
     transformer = workloads.model(model)
     found_machine = topologies.machine(machine, hypothesis)
@@ -50,7 +56,7 @@ def plan(  # noqa: PLR0913 - one parameter for each option
     used = workloads.stack(stack or found_machine.stacks["training"])
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
-        from simulator.training import search  # noqa: PLC0415 - heavy
+        from simulator.training import search
 
         tell("searching plans", 0, 1)
         begun = time.perf_counter()
@@ -111,19 +117,23 @@ def _plan(step: Step) -> dict[str, Any]:
 
 
 def _print(found: Found, part: Slice, model: str, stack: str, sequence: int, batch: int) -> None:
-    from rich.table import Table  # noqa: PLC0415 - rich is heavy
+    from rich.table import Table
 
-    from simulator.units import humanise  # noqa: PLC0415
+    from simulator.units import humanise
 
     out = console()
     if found.infeasible is not None:
         why = found.infeasible
-        out.print(f"{model} fits on no plan on {part.chips:,} chips of {part.machine.name}: {why.reason}", highlight=False)
+        out.print(
+            f"{model} fits on no plan on {part.chips:,} chips of {part.machine.name}: {why.reason}", highlight=False
+        )
         if why.needed_bytes:
             needed, available = humanise(why.needed_bytes, "B"), humanise(why.available_bytes, "B")
             out.print(f"  {needed} needed, {available} available per chip; use more chips", highlight=False)
     else:
-        title = f"{model} on {part.chips:,} chips of {part.machine.name}, {batch:,} x {sequence:,} tokens a step, {stack}"
+        title = (
+            f"{model} on {part.chips:,} chips of {part.machine.name}, {batch:,} x {sequence:,} tokens a step, {stack}"
+        )
         table = Table(title=title, title_justify="left")
         for name in ("plan", "step", "compute", "exposed comm", "bubble", "rest", "MFU", "tokens/s/chip", "memory"):
             table.add_column(name, justify="left" if name == "plan" else "right")

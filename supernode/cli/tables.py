@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from supernode.wording import MAIN, chips, head, likelihood, number, reading, shown, status
+from supernode.wording import MAIN, ahead, chips, decisive, head, ratio, reading, shown, status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,33 +99,24 @@ def _details(machine: MachineResult, outcome: Outcome) -> Text:
 
 
 def _print_pairs(case: Case, console: Console) -> None:
-    for (a, b), pairs in groupby(case.pairs, key=lambda pair: (pair.a, pair.b)):
+    pairs = decisive(case)
+    for (a, b), between in groupby(pairs, key=lambda pair: (pair.a, pair.b)):
         console.print()
         console.print(Text(f"{a} against {b}", style="bold"))
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("", overflow="fold", max_width=20)
-        table.add_column("ratio", justify="right", overflow="fold", max_width=14)
-        table.add_column("verdict", overflow="fold")
-        for workload, of_workload in groupby(pairs, key=lambda pair: pair.workload):
+        table.add_column("a over b", justify="right", overflow="fold", max_width=24)
+        table.add_column("", overflow="fold")
+        for workload, of_workload in groupby(between, key=lambda pair: pair.workload):
             table.add_row(Text(workload, style="bold"), "", "")
             decided = list(of_workload)
             for pair in decided:
-                table.add_row(Text(f" {head(pair.metric)}"), _ratio(pair), _verdict(pair))
+                table.add_row(Text(f" {head(pair.metric)}"), Text(str(ratio(pair))), Text(ahead(pair)))
             if decided[0].influences:
                 table.add_row("", "", Text(_deciding(decided[0]), style="dim"))
         console.print(table)
-    if case.pairs:
+    if pairs:
         console.print()
-
-
-def _ratio(pair: Pair) -> Text:
-    value, low, high = (number(part) for part in pair.ratio)
-    return Text.assemble((value, "bold"), "\n", (f"{low}–{high}", "dim"))
-
-
-def _verdict(pair: Pair) -> Text:
-    words = likelihood(max(pair.probability_a_better, 1 - pair.probability_a_better))
-    return Text.assemble(pair.verdict, (f" ({words})", "dim"))
 
 
 def _deciding(pair: Pair) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from supernode.plots.theme import GREY, INK, axes, look, plain, room, tick, wrapped
-from supernode.wording import head, number, percent
+from supernode.wording import head, percent
+from supernode.wording import ratio as said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def plot_ratios(pairs: Sequence[Pair], *, ax: Axes | None = None) -> Axes:
         reach = [[value - low], [high - value]]
         face = colour if pair.probability_a_better > 0.5 else "white"
         ax.errorbar(value, row, xerr=reach, fmt="o", color=colour, mfc=face, capsize=3.5, elinewidth=1.5, markersize=6)
-        note = f"{number(value)}× ({number(low)}–{number(high)}); a better in {percent(pair.probability_a_better)}"
+        note = f"{said(pair)}; a better in {percent(pair.probability_a_better)}"
         ax.annotate(plain(note), (high, row), (8, 0), textcoords="offset points", va="center", fontsize=7.5)
     ax.axvline(1, color=INK, linewidth=1)
     ax.set_yticks(

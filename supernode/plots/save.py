@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from simulator.errors import InputError
 from simulator.files import write_whole
 from supernode.plots import collectives, economics, metrics, ratios, step, timeline
-from supernode.plots.theme import STYLE, annotate, plain
+from supernode.plots.theme import STYLE, annotate, plain, wrapped
+from supernode.wording import decisive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 WIDTH = 10.0
 PNG_DOTS_PER_INCH = 150
 _FRAME = 1.5
+_TITLE_LETTERS = 90
 _TITLE: dict[str, Any] = {"fontsize": 12, "fontweight": "bold"}
 
 
@@ -112,11 +114,10 @@ def _figure(height: float, title: str, handles: Sequence[Artist] = (), columns: 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     if not handles:
-        figure.suptitle(plain(title), x=0.01, ha="left", **_TITLE)
+        figure.suptitle(wrapped(title, _TITLE_LETTERS), x=0.01, ha="left", **_TITLE)
         return figure
-    legend = figure.legend(
-        handles=handles, loc="outside upper left", ncols=columns, frameon=False, title=plain(title), alignment="left"
-    )
+    legend = figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, alignment="left")
+    legend.set_title(wrapped(title, _TITLE_LETTERS))
     legend.get_title().set(**_TITLE)
     return figure
 
@@ -138,9 +139,10 @@ def _throughput(comparison: Comparison, case: Case) -> Figure | None:
 
 
 def _verdicts(comparison: Comparison, case: Case) -> Figure | None:
-    if not case.pairs:
+    pairs = decisive(case)
+    if not pairs:
         return None
-    sides = [list(group) for _, group in groupby(case.pairs, key=lambda pair: (pair.a, pair.b))]
+    sides = [list(group) for _, group in groupby(pairs, key=lambda pair: (pair.a, pair.b))]
     heights = [0.9 + 0.3 * len(side) for side in sides]
     figure = _figure(_FRAME + sum(heights), f"How far apart. {case.title}")
     grid = figure.subplots(len(sides), 1, squeeze=False, height_ratios=heights)

@@ -85,14 +85,17 @@ def axes(ax: Axes | None) -> Axes:
 
 def plain(text: str) -> str:
     """Text as it stands: no formula in it is set, and what the font cannot draw becomes a box."""
-    known = _charmap()
-    drawn = "".join(letter if ord(letter) in known else "□" for letter in text.replace("\n", " "))
-    return drawn.replace("$", r"\$")
+    return _drawable(text).replace("$", r"\$")
 
 
 def wrapped(text: str, letters: int) -> str:
     """Text as it stands, broken into lines."""
-    return "\n".join(textwrap.wrap(plain(text), letters)) or " "
+    return "\n".join(textwrap.wrap(_drawable(text), letters)).replace("$", r"\$") or " "
+
+
+def _drawable(text: str) -> str:
+    known = _charmap()
+    return "".join(letter if ord(letter) in known else "□" for letter in text.replace("\n", " "))
 
 
 @cache

@@ -48,7 +48,12 @@ RULES: tuple[tuple[str, int, tuple[str, ...], bool], ...] = (
     (r"machine/.*/prices\.capital", +1, COST, True),
     (r"machine/.*/prices\.life", -1, COST, True),
     (r"machine/.*/prices\.rent_per_chip", +1, ("train-llama3-405b:rent_usd_per_million_tokens",), True),
-    (r"machine/.*/reliability\.interruptions_per_chip", +1, ("cluster-day:failures", "cluster-day:checkpoint_share"), True),
+    (
+        r"machine/.*/reliability\.interruptions_per_chip",
+        +1,
+        ("cluster-day:failures", "cluster-day:checkpoint_share"),
+        True,
+    ),
     (r"machine/.*/reliability\.checkpoint_bandwidth", -1, ("cluster-day:checkpoint_share",), True),
     (r"machine/.*/reliability\.repair", +1, ("cluster-day:ledger_down",), False),
     (r"machine/.*/reliability\.restart", +1, ("cluster-day:ledger_restart",), False),
@@ -95,7 +100,9 @@ def run(evaluator, draw, wanted=TASKS):
         found |= {f"{task.name}:{name}": value for name, value in answer.metrics.items()}
     if "cluster-day" not in wanted:
         return found
-    found["cluster-day:checkpoint_share"] = found["cluster-day:ledger_checkpoint"] / found["cluster-day:ledger_productive"]
+    found["cluster-day:checkpoint_share"] = (
+        found["cluster-day:ledger_checkpoint"] / found["cluster-day:ledger_productive"]
+    )
     return found
 
 
