@@ -188,7 +188,7 @@ def decisive(case: Case) -> list[Pair]:
 
 
 def ahead(pair: Pair) -> str:
-    """Who is ahead in how many draws, and how likely that is in words; says so where the range holds "no difference"."""
+    """Who is ahead in how many draws, and how likely that is; says so where the range holds 1."""
     share = max(pair.probability_a_better, 1 - pair.probability_a_better)
     leader = pair.a if pair.probability_a_better >= 0.5 else pair.b
     if pair.ratio[1] <= 1 <= pair.ratio[2]:
