@@ -152,7 +152,7 @@ def _dimension(hint: Any) -> str:
 
 
 def _figure_hint(hint: Any) -> str:
-    """Return the dimension of a hint that is a figure, or holds one (optional, a dict of them); else an empty string."""
+    """Return the dimension of a hint that is a figure, or holds one (optional, a dict of them); else nothing."""
     if found := _dimension(hint):
         return found
     for argument in get_args(hint) if get_origin(hint) is not Annotated else ():
