@@ -1,0 +1,220 @@
+"""The training step against closed forms, its own plain version, and the laws of memory and schedules."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import topologies
+import workloads
+from simulator.errors import InputError
+from simulator.figures import Draw
+from simulator.machine import slice_of
+from simulator.program import Plan
+from simulator.training import candidate_plans, kernels, search, step, training_arrays
+from simulator.training.plans import divisors, plan_rows
+from simulator.training.step import price_plan
+from workloads.program import program
+
+STACK = "megatron-bridge-26.06"
+WORK = {"sequence": 4096, "batch": 256}
+
+
+@pytest.fixture(scope="module")
+def gpt3():
+    return program(workloads.model("gpt3-175b"))
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """64 nodes of eight H100."""
+    return slice_of(topologies.machine("hgx-h100"), 512)
+
+
+def priced(work, part, **plan):
+    return step(work, Plan(**plan), part, workloads.stack(STACK), **WORK)
+
+
+def free(part):
+    """A draw under which communication, launches, overheads and memory traffic cost nothing."""
+    machine = part.machine
+    shares = workloads.stack(STACK).training
+    values = {
+        figure.key: 1e-30
+        for figure in (
+            machine.software.collective_launch,
+            shares.launch,
+            shares.step_overhead,
+            shares.jitter,
+            shares.traffic_factor,
+        )
+    }
+    for level in part.levels:
+        values |= {level.link.bandwidth.key: 1e30, level.link.latency.key: 1e-30, level.link.start.key: 1e-30}
+    values[part.chip.hbm.bandwidth.key] = 1e30
+    values[part.chip.matmul.half_size.key] = 1e-9
+    return Draw(values)
+
+
+def test_parts_of_a_step_sum_to_the_whole(gpt3, nodes):
+    found = priced(gpt3, nodes, tensor=8, pipeline=8, data=8, virtual_stages=2)
+    parts = found.compute_s + found.exposed_communication_s + found.bubble_s + found.optimizer_s + found.overhead_s
+    assert parts == pytest.approx(found.seconds, rel=1e-12)
+    assert found.tokens_per_s == pytest.approx(4096 * 256 / found.seconds)
+
+
+def test_compute_of_an_ideal_machine_is_flops_over_achieved_peak(gpt3, nodes):
+    """Without communication, launches and traffic, time is FLOPs over the achieved rate: matmuls and attention."""
+    draw = free(nodes)
+    found = step(gpt3, Plan(tensor=8, data=64), nodes, workloads.stack(STACK), **WORK, draw=draw)
+    chip = nodes.chip
+    rows = gpt3.rows
+    is_matmul = np.isin(rows[:, 0], (0, 1))
+    matmul = (rows[is_matmul, 4] * rows[is_matmul, 7] * 2 * rows[is_matmul, 1] * rows[is_matmul, 2]).sum()
+    attention = rows[rows[:, 0] == 2]
+    attention_flops = (attention[:, 4] * 2 * 4096 / 2 * (attention[:, 1] + attention[:, 2])).sum()
+    tokens = 4096 * 256 / 512
+    expected = tokens * (
+        3 * matmul / (chip.peak["bf16"].si * chip.matmul.fraction["bf16"].si)
+        + 3.5 * attention_flops / (chip.peak["bf16"].si * chip.matmul.attention_fraction.si)
+    )
+    assert found.compute_s == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("pipeline", "virtual"), [(2, 1), (4, 1), (8, 1), (8, 2), (8, 4)])
+def test_bubble_of_equal_stages_is_that_of_interleaved_1f1b(gpt3, nodes, pipeline, virtual):
+    """Narayanan et al. (SC21), section 2.2: bubble / ideal = (p - 1) / (v m); the logits make the last stage longer."""
+    draw = free(nodes)
+    data = 512 // (8 * pipeline)
+    found = step(
+        gpt3,
+        Plan(tensor=8, pipeline=pipeline, data=data, virtual_stages=virtual),
+        nodes,
+        workloads.stack(STACK),
+        **WORK,
+        draw=draw,
+    )
+    ideal = step(gpt3, Plan(tensor=8, data=64), nodes, workloads.stack(STACK), **WORK, draw=draw).compute_s
+    micro_batches = 256 / data
+    assert found.bubble_s / ideal == pytest.approx((pipeline - 1) / (virtual * micro_batches), rel=1e-6)
+
+
+def test_model_states_take_16_bytes_a_parameter_and_18_with_float32_gradients(gpt3, nodes):
+    """ZeRO paper (SC20), section 3.1: 2 + 2 + 12 bytes with 2-byte gradients; ours are 4 bytes, hence 18."""
+    memory = priced(gpt3, nodes, tensor=8, data=64).memory
+    local = gpt3.parameters / 8
+    assert memory.weights_bytes == pytest.approx(2 * local, rel=0.02)
+    assert memory.gradients_bytes == pytest.approx(4 * local, rel=0.02)
+    assert memory.optimizer_bytes == pytest.approx(12 * local / 64, rel=0.02)
+
+
+def test_activations_of_a_gpt_layer_are_those_of_korthikanti(gpt3, nodes):
+    """Korthikanti et al. (2205.05198), equation 4 without the scores that fused attention never stores: 34 sbh / t.
+
+    Two of the 34 are dropout masks, which these models have no use for.
+    """
+    memory = priced(gpt3, nodes, tensor=8, data=64).memory
+    model = gpt3.model
+    per_layer = 4096 * model.hidden * 32 / 8
+    assert memory.activations_bytes / model.layers == pytest.approx(per_layer, rel=0.05)
+
+
+def test_full_recompute_keeps_little_and_computes_a_third_more(gpt3, nodes):
+    plain = priced(gpt3, nodes, tensor=8, pipeline=8, data=8)
+    again = priced(gpt3, nodes, tensor=8, pipeline=8, data=8, recompute="full")
+    assert again.memory.activations_bytes < plain.memory.activations_bytes / 5
+    assert 1.25 < again.compute_s / plain.compute_s < 1.36
+
+
+def test_zero_3_splits_parameters_over_data_ranks_and_pays_with_gathers(gpt3, nodes):
+    one, three = (priced(gpt3, nodes, tensor=8, data=64, zero=zero) for zero in (1, 3))
+    assert three.memory.weights_bytes < one.memory.weights_bytes / 10
+    assert three.data_s > one.data_s
+
+
+def test_expert_parallelism_splits_experts_and_pays_with_exchanges():
+    work = program(workloads.model("deepseek-v3"))
+    part = slice_of(topologies.machine("cloudmatrix384"), 384)
+    stack = workloads.stack("mindspeed-2025")
+    plans = [Plan(pipeline=3, data=128, expert=expert) for expert in (1, 8, 64)]
+    steps = [step(work, plan, part, stack, sequence=4096, batch=1536) for plan in plans]
+    weights = [found.memory.weights_bytes for found in steps]
+    assert weights[0] > 4 * weights[1] > 4 * weights[2]
+    assert steps[0].expert_s == 0 < steps[1].expert_s <= steps[2].expert_s
+
+
+def test_search_is_never_worse_than_any_plan_it_was_given(gpt3, nodes):
+    found = search(gpt3, nodes, workloads.stack(STACK), **WORK, top=5)
+    assert [s.seconds for s in found.steps] == sorted(s.seconds for s in found.steps)
+    assert all(s.memory.fits for s in found.steps)
+    plain = priced(gpt3, nodes, tensor=8, data=64, zero=3, recompute="full")
+    assert plain.memory.fits
+    assert found.steps[0].seconds <= plain.seconds
+
+
+def test_search_agrees_with_a_plain_loop_over_all_plans(nodes):
+    work = program(workloads.model("llama3-8b"))
+    part = slice_of(nodes.machine, 16)
+    stack = workloads.stack(STACK)
+    plans = candidate_plans(work, 16, 4096, 32)
+    arrays = training_arrays(work, part, stack, sequence=4096, batch=32, dtype="bf16", draw=Draw())
+    steps = [price_plan(work, plan, part, arrays, kernels.step_fast) for plan in plans]
+    best = min((s for s in steps if s.memory.fits), key=lambda s: s.seconds)
+    found = search(work, part, stack, sequence=4096, batch=32)
+    assert found.steps[0] == best
+    assert found.searched == len(plans)
+
+
+def test_plain_and_compiled_step_agree_to_the_last_bit(nodes):
+    work = program(workloads.model("deepseek-v3"))
+    stack = workloads.stack(STACK)
+    arrays = training_arrays(work, nodes, stack, sequence=4096, batch=512, dtype="fp8", draw=Draw())
+    for plan in (
+        Plan(tensor=2, pipeline=8, data=32, expert=16, virtual_stages=2, dtype="fp8"),
+        Plan(data=512, expert=64, zero=3, recompute="full", dtype="fp8"),
+        Plan(tensor=4, context=2, data=64, expert=8, recompute="selective", dtype="fp8"),
+    ):
+        plain = price_plan(work, plan, nodes, arrays, kernels.step)
+        assert plain == price_plan(work, plan, nodes, arrays, kernels.step_fast)
+
+
+def test_every_candidate_uses_all_chips_and_divides_the_model(gpt3):
+    plans = candidate_plans(gpt3, 96, 4096, 256)
+    assert len(plans) > 100
+    assert len(set(plans)) == len(plans)
+    for plan in plans:
+        assert plan.chips == 96
+        assert gpt3.model.heads % plan.tensor == 0
+        assert plan.pipeline * plan.virtual_stages <= gpt3.model.layers
+
+
+def test_what_fits_nowhere_says_what_it_needs():
+    work = program(workloads.model("kimi-k2"))
+    found = search(work, slice_of(topologies.machine("hgx-h100"), 8), workloads.stack(STACK), **WORK)
+    assert not found.steps
+    assert found.infeasible.needed_bytes > found.infeasible.available_bytes > 60e9
+    assert found.too_large == found.searched
+
+
+def test_a_plan_larger_than_the_slice_is_refused(gpt3, nodes):
+    with pytest.raises(InputError, match="uses 1024 chips, the slice has 512"):
+        priced(gpt3, nodes, tensor=8, data=128)
+
+
+def test_a_serving_stack_does_not_train(gpt3, nodes):
+    with pytest.raises(InputError, match="does not train"):
+        step(gpt3, Plan(tensor=8, data=64), nodes, workloads.stack("vllm-0.15"), **WORK)
+
+
+def test_divisors_are_those_of_a_sieve():
+    for number in (1, 2, 97, 360, 9216):
+        assert divisors(number) == [d for d in range(1, number + 1) if number / d == number // d]
+
+
+def test_a_plan_reads_as_people_write_it():
+    plan = Plan(tensor=8, pipeline=4, data=16, virtual_stages=2, recompute="full", dtype="fp8")
+    assert str(plan) == "TP8 PP4 VP2 DP16 ZeRO-1 MBS1 fp8 recompute full"
+    assert plan_rows([plan]).shape == (1, 9)
+    assert dataclasses.replace(plan, tensor=1).chips == 64
