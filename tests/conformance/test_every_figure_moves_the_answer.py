@@ -57,7 +57,7 @@ RULES: tuple[tuple[str, int, tuple[str, ...], bool], ...] = (
     (r"machine/.*/reliability\.checkpoint_bandwidth", -1, ("cluster-day:checkpoint_share",), True),
     (r"machine/.*/reliability\.repair", +1, ("cluster-day:ledger_down",), False),
     (r"machine/.*/reliability\.restart", +1, ("cluster-day:ledger_restart",), False),
-    (r"stack/.*/training\.expert_matmul_factor", +1, TRAINING, True),
+    (r"stack/.*/training\.expert_matmul_factor", +1, TRAINING, False),
     (r"stack/.*/training\.memory_reserve", -1, TRAINING, False),
     (r"stack/.*/training\.", -1, TRAINING, False),
     (r"stack/.*/serving\.memory_fraction", +1, SERVING, False),
