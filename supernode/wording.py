@@ -83,8 +83,7 @@ class Shown(NamedTuple):
 
     def __str__(self) -> str:
         """Value, range and unit in one line, e.g. ``8.12 (5.93–10.4) M tokens/s``."""
-        gap = "" if self.unit == "%" else " "
-        return f"{self.value} ({self.range}){gap}{self.unit}".rstrip()
+        return f"{self.value} ({self.range}) {self.unit}".rstrip()
 
 
 def shown(name: str, quantity: Quantity) -> Shown:

@@ -200,9 +200,8 @@ def curve(name: str, kind: str, chips: int, peak: float) -> Curve:
 
 
 def pair(workload: str, name: str, share: float, ratio: tuple[float, float, float]) -> Pair:
-    verdict = f"{IRONWOOD} is better in {100 * share:.0f} % of the draws"
-    if ratio[1] <= 1 <= ratio[2]:
-        verdict += "; the range includes no difference"
+    spread = f"{IRONWOOD} over {SCALEX}: {ratio[0]:.3g} ({ratio[1]:.3g} to {ratio[2]:.3g})"
+    verdict = f"{metric(name).title}: {IRONWOOD} is ahead in {share:.0%} of draws; {spread}"
     influences = (
         Influence("chips/bw1000/matmul.fraction.bf16", -0.71),
         Influence("machines/scalex640/links.switch.bandwidth@both-directions", -0.42),
