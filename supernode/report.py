@@ -147,7 +147,7 @@ def _case_view(case: Case, charts: Mapping[str, bytes], numbers: dict[str, int],
                 "title": machine.title,
                 "size": wording.chips(machine.chips, machine.machines),
                 "residual": "as built" if case.basis == "as-built" else _residual(machine.residual),
-                "reading": machine.reading,
+                "reading": machine.reading.rstrip("."),
                 "weights": _weights(machine.hypotheses),
             }
             for machine in machines

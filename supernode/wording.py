@@ -212,7 +212,11 @@ def reading(machine: MachineResult) -> str:
         return ""
     total = sum(machine.hypotheses.values()) or 1.0
     weights = ", ".join(f"{label} {percent(weight / total)}" for label, weight in machine.hypotheses.items())
-    said = f"{machine.name}: values rest on the reading “{machine.reading}”" if machine.reading else machine.name
+    said = (
+        f"{machine.name}: values rest on the reading “{machine.reading.rstrip('.')}”"
+        if machine.reading
+        else machine.name
+    )
     return f"{said}; ranges draw from {weights}." if weights else f"{said}."
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from supernode.comparison import Case, Quantity
 
 WIDEST_LINEAR = 50.0
-"""From this ratio of the highest to the lowest value on, an axis is logarithmic."""
+"""From this ratio of the end of the longest whisker to the lowest value on, an axis is logarithmic."""
 
 _GROUP = 0.8
 _STUB = 0.035
@@ -130,7 +130,7 @@ def _scale_axis(ax: Axes, quantities: list[Quantity], metric: str, name: str) ->
     values = [q.value for q in quantities]
     highest = max((q.high for q in quantities), default=1.0)
     lowest = min((q.low for q in quantities if q.low > 0), default=0.0)
-    is_log = bool(values) and min(values) > 0 and lowest > 0 and max(values) / min(values) > WIDEST_LINEAR
+    is_log = bool(values) and min(values) > 0 and lowest > 0 and highest / min(values) > WIDEST_LINEAR
     unit = quantities[0].unit if quantities else ""
     label = name if is_share(metric) or unit in {"1", ""} else f"{name} [{unit}]"
     free = room(ax, _LABEL_INCHES)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LABEL_LETTERS = 40
 _LABEL_INCHES = 2.7
+_WIDE = 100.0
 
 
 def plot_ratios(pairs: Sequence[Pair], *, ax: Axes | None = None) -> Axes:
@@ -48,7 +49,7 @@ def plot_ratios(pairs: Sequence[Pair], *, ax: Axes | None = None) -> Axes:
     left, right = min(lowest, 1.0) / 1.3, max(highest, 1.0) * 1.3
     free = room(ax, _LABEL_INCHES)
     ax.set_xlim(left, right * (right / left) ** (free / (1 - free)))
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if right / left > _WIDE else (1.0, 2.0, 5.0), numticks=12))
     ax.xaxis.set_major_formatter(FuncFormatter(tick))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("Ratio of a to b, logarithmic")

@@ -130,7 +130,9 @@ def _throughput(comparison: Comparison, case: Case) -> Figure | None:
     rows = len(metrics.groups(case, panels["The same per chip"]))
     if not rows:
         return None
-    figure = _figure(_FRAME + 2 * (0.6 + rows * _row_height(case)), f"Throughput. {case.title}", metrics.handles(case))
+    figure = _figure(
+        _FRAME + 2 * (0.6 + rows * _row_height(case)), f"Throughput, {_lowered(case.title)}", metrics.handles(case)
+    )
     for ax, (title, names) in zip(figure.subplots(2, 1), panels.items(), strict=True):
         metrics.plot_bars(case, names, ax=ax, label="Throughput")
         ax.set_title(title)
@@ -144,7 +146,7 @@ def _verdicts(comparison: Comparison, case: Case) -> Figure | None:
         return None
     sides = [list(group) for _, group in groupby(pairs, key=lambda pair: (pair.a, pair.b))]
     heights = [0.9 + 0.3 * len(side) for side in sides]
-    figure = _figure(_FRAME + sum(heights), f"How far apart. {case.title}")
+    figure = _figure(_FRAME + sum(heights), f"How far apart, {_lowered(case.title)}")
     grid = figure.subplots(len(sides), 1, squeeze=False, height_ratios=heights)
     for ax, side in zip(grid[:, 0], sides, strict=True):
         ratios.plot_ratios(side, ax=ax)
@@ -164,7 +166,7 @@ def _step(comparison: Comparison, case: Case) -> Figure | None:
     if not works:
         return None
     height = _FRAME + len(works) * (0.9 + 0.45 * len(case.machines))
-    figure = _figure(height, f"Where a step's time goes. {case.title}", step.handles(), columns=5)
+    figure = _figure(height, f"Where a step's time goes, {_lowered(case.title)}", step.handles(), columns=5)
     grid = figure.subplots(len(works), 2, squeeze=False)
     for (left, right), (work, outcomes) in zip(grid, works.items(), strict=True):
         step.plot_step(outcomes, ax=left)
@@ -179,7 +181,7 @@ def _collectives(comparison: Comparison, case: Case) -> Figure | None:
     kinds = list(dict.fromkeys(curve.kind for curve in case.curves))
     if not kinds:
         return None
-    figure = _figure(_FRAME + 4.4, f"Collectives. {case.title}")
+    figure = _figure(_FRAME + 4.4, f"Collectives, {_lowered(case.title)}")
     grid = figure.subplots(1, len(kinds), squeeze=False, sharey=True)
     for ax, kind in zip(grid[0], kinds, strict=True):
         collectives.plot_curves([curve for curve in case.curves if curve.kind == kind], ax=ax)
@@ -196,7 +198,7 @@ def _cost(comparison: Comparison, case: Case) -> Figure | None:
         return None
     rows = [len(metrics.groups(case, (name,))) for name in names]
     heights = [0.7 + count * _row_height(case) for count in rows]
-    figure = _figure(_FRAME + sum(heights), f"Cost and energy. {case.title}", metrics.handles(case))
+    figure = _figure(_FRAME + sum(heights), f"Cost and energy, {_lowered(case.title)}", metrics.handles(case))
     grid = figure.subplots(len(names), 1, squeeze=False, height_ratios=heights)
     economics.plot_economics(case, names, list(grid[:, 0]))
     annotate(figure, comparison, case.machines.values())
@@ -208,7 +210,7 @@ def _ledger(comparison: Comparison, case: Case) -> Figure | None:
     if not any(key.startswith("ledger_") for table in shares.values() for key in table):
         return None
     height = _FRAME + 1.9 + 0.5 * len(shares)
-    figure = _figure(height, f"Where the chip-time of a day goes. {case.title}", timeline.ledger_handles())
+    figure = _figure(height, f"Where the chip-time of a day goes, {_lowered(case.title)}", timeline.ledger_handles())
     timeline.plot_ledger(shares, ax=figure.subplots())
     annotate(
         figure,
@@ -244,3 +246,8 @@ def _file_name(name: str) -> str:
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-.") else "_" for letter in name)[
         :120
     ]
+
+
+def _lowered(title: str) -> str:
+    """A title as it stands within a sentence."""
+    return title[:1].lower() + title[1:]

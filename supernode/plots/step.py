@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from supernode.plots.metrics import draw_stub
-from supernode.plots.theme import INK, Look, axes, plain, room, swatch, tick, wrapped
-from supernode.wording import shown, title
+from supernode.plots.theme import INK, Look, axes, room, swatch, tick, wrapped
+from supernode.wording import number, title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ def _draw_total(ax: Axes, row: int, outcome: Outcome) -> None:
     step = outcome.metrics["step_time"]
     reach = [[step.value - step.low], [step.high - step.value]]
     ax.errorbar(step.value, row, xerr=reach, color=INK, capsize=3.5, elinewidth=1.1, capthick=1.1)
-    text = plain(str(shown("step_time", step)))
+    text = f"{number(step.value)} ({number(step.low)}–{number(step.high)}) s"
     ax.annotate(text, (step.high, row), (6, 0), textcoords="offset points", va="center", fontsize=7.5)
 
 

@@ -93,8 +93,8 @@ def test_bars_reach_the_stated_value_and_whiskers_the_range(answer, ax):
     ]
     bars = [patch.get_x() + patch.get_width() for patch in ax.patches if patch.get_hatch() != "xxxx"]
     assert [q.value for q in expected] == pytest.approx(bars)
-    whiskers = sorted({tuple(path.vertices[:, 0]) for lines in ax.collections for path in lines.get_paths()})
-    assert sorted((q.low, q.high) for q in expected) == pytest.approx(whiskers)
+    whiskers = {tuple(path.vertices[:, 0]) for lines in ax.collections for path in lines.get_paths()}
+    assert np.allclose(sorted(whiskers), sorted((q.low, q.high) for q in expected))
 
 
 def test_machine_without_an_answer_gets_a_stub_and_the_word(answer, ax):
@@ -102,7 +102,7 @@ def test_machine_without_an_answer_gets_a_stub_and_the_word(answer, ax):
     assert "infeasible" in texts(ax)
 
 
-@pytest.mark.parametrize(("metric", "scale"), [("tokens_per_s", "log"), ("tokens_per_s_per_chip", "linear")])
+@pytest.mark.parametrize(("metric", "scale"), [("tokens_per_s", "log"), ("mfu", "linear")])
 def test_axis_is_logarithmic_only_where_values_spread_widely(answer, ax, metric, scale):
     metrics.plot_metric(answer.case, metric, ax=ax)
     assert ax.get_xscale() == scale
