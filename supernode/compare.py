@@ -28,7 +28,7 @@ from supernode.comparison import (
     UsedFigure,
 )
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
-from supernode.evaluate import Answer, Evaluator
+from supernode.evaluate import STATED, Answer, Evaluator
 from supernode.metrics import metric
 from supernode.pairs import all_pairs
 from supernode.provenance import provenance
@@ -121,6 +121,7 @@ class _Run:
     seed: int
     progress: Progress
     touched: dict[str, Figure] = field(default_factory=dict)
+    evaluators: dict[tuple[str, str, int], Evaluator] = field(default_factory=dict)
 
     def comparison(self) -> Comparison:
         """Check the request, run every case, collect figures and sources."""
@@ -175,7 +176,7 @@ class _Run:
                 name=machine,
                 contender=contender,
                 weights={} if len(known) == 1 else weights_of(contender.machine.name),
-                evaluators={reading: Evaluator(contender, read, self.seed) for reading, read in known.items()},
+                evaluators={reading: self._evaluator(contender, read) for reading, read in known.items()},
             )
             for contender, (machine, known) in zip(field_, readings.items(), strict=True)
         ]
@@ -199,6 +200,11 @@ class _Run:
             curves=curves,
         )
 
+    def _evaluator(self, contender: Contender, machine: Machine) -> Evaluator:
+        """The evaluator of a machine under one reading at one size, the same one in every case."""
+        key = (machine.name, machine.hypothesis, contender.chips)
+        return self.evaluators.setdefault(key, Evaluator(contender, machine, self.seed))
+
     def _stated(
         self, case: str, entrants: list[Entrant], tasks: list[Task]
     ) -> tuple[dict[tuple[str, str], Answer], dict[tuple[str, str], dict[str, Figure]]]:
@@ -214,7 +220,7 @@ class _Run:
                 for j, task in enumerate(tasks):
                     self.progress(f"{case}: {task.name} on {entrant.name}", i * len(tasks) + j, total)
                     draw = Draw()
-                    answer = evaluator.answer(task, draw)
+                    answer = evaluator.answer(task, draw, STATED)
                     self._note(entrant, task.name, answer, draw, answers, used)
                 draw = Draw()
                 economics = Answer(evaluator.economics(draw))
@@ -251,7 +257,7 @@ class _Run:
                 evaluator = entrant.evaluators[picks[entrant.name][i]] if entrant.weights else entrant.stated
                 draw = draw_number(figures, i)
                 for task in tasks:
-                    rows.setdefault((entrant.name, task.name), []).append(evaluator.answer(task, draw).metrics)
+                    rows.setdefault((entrant.name, task.name), []).append(evaluator.answer(task, draw, i).metrics)
                 rows.setdefault((entrant.name, ECONOMICS), []).append(evaluator.economics(draw))
         return {
             key: {
@@ -273,8 +279,8 @@ def _subjects(tasks: list[Task]) -> list[str]:
 
 def _title(case: str, basis: str, entrants: list[Entrant]) -> str:
     sizes = ", ".join(f"{e.name} with {e.contender.chips:,} chips" for e in entrants)
-    words = {"as-built": "as built", "chips": "equal chips", "power": "equal site power", "cost": "equal capital"}
-    kind = words.get(basis, "equal peak FLOP/s")
+    words = {"as-built": "As built", "chips": "Equal chips", "power": "Equal site power", "cost": "Equal capital"}
+    kind = words.get(basis, "Equal peak FLOP/s")
     return f"{'Matched case, ' if case == 'matched' else ''}{kind}: {sizes}"
 
 

@@ -17,11 +17,16 @@ from workloads.program import program
 from workloads.tasks import ClusterTask, ServingTask, Task, TrainingTask
 
 if TYPE_CHECKING:
-    from simulator.figures import Draw
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simulator.figures import Draw, Figure
     from simulator.machine import Machine
-    from simulator.program import Plan, Program
+    from simulator.program import Program
     from supernode.basis import Contender
 
+STATED = -1
+"""Index of the draw in which every figure has its stated value."""
 SHORTLIST = 160
 """Plans that a draw prices again: the best and the leanest under the stated figures."""
 CHECKPOINT_BYTES_PER_PARAMETER = 14.0
@@ -46,11 +51,22 @@ class Evaluator:
     contender: Contender
     machine: Machine
     seed: int
-    _shortlists: dict[tuple[str, int], list[Plan]] = field(default_factory=dict)
+    _shortlists: dict[tuple[str, int], NDArray[np.float64]] = field(default_factory=dict)
     _programs: dict[str, Program] = field(default_factory=dict)
+    _answers: dict[tuple[str, int | None], tuple[Answer, dict[str, Figure]]] = field(default_factory=dict)
 
-    def answer(self, task: Task, draw: Draw) -> Answer:
-        """Evaluate one task under one draw."""
+    def answer(self, task: Task, draw: Draw, index: int | None = None) -> Answer:
+        """Evaluate one task under one draw; with its ``index`` the answer is remembered for another case."""
+        key = (task.name, index)
+        if index is None:
+            return self._fresh(task, draw)
+        if key not in self._answers:
+            self._answers[key] = (self._fresh(task, draw), dict(draw.touched))
+        answer, touched = self._answers[key]
+        draw.touched |= touched
+        return answer
+
+    def _fresh(self, task: Task, draw: Draw) -> Answer:
         if isinstance(task, TrainingTask):
             return self._training(task, draw)
         if isinstance(task, ServingTask):
@@ -91,7 +107,7 @@ class Evaluator:
             plans=listed,
         )
         if listed is None:
-            self._shortlists[key] = list(found.shortlist)
+            self._shortlists[key] = found.shortlist
         return found
 
     def _training(self, task: TrainingTask, draw: Draw) -> Answer:

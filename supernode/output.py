@@ -34,7 +34,7 @@ def write_all(comparison: Comparison, folder: Path, tell: Callable[[str, int, in
         tell("drawing plots", 1, 3)
         plots = write_plots(comparison, folder)
         tell("writing report", 2, 3)
-        write_report(comparison, report)
+        write_report(comparison, report, plots=plots)
     except OSError as error:
         raise InputError(
             f"cannot be written: {error.strerror}", where=str(folder), remedy="name another folder"

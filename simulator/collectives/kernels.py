@@ -259,7 +259,7 @@ def direct_seconds(kind, size_bytes, rows):
 
 @register_jitable
 def tree_seconds(kind, size_bytes, rows):
-    """Double binary tree: a reduction up and a broadcast down; each rank is inner in one tree, leaf in the other [s]."""
+    """Double binary tree: a reduction up and a broadcast down; every rank is inner in one tree, leaf in one [s]."""
     passes = math.inf
     if kind == ALL_REDUCE:
         passes = 2.0

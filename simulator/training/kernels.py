@@ -35,10 +35,13 @@ EMBEDDING, KV_VALUES, VOCAB = range(9, 12)
 SEQUENCE, BATCH = range(2)
 # plan
 TENSOR, CONTEXT, PIPELINE, VIRTUAL, EXPERT, DATA, ZERO, MICRO_BATCH, RECOMPUTE = range(9)
+FULLY_SHARDED = 3  # of ZERO
 RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL = range(3)
 # stack
 TENSOR_EXPOSED, CONTEXT_EXPOSED, EXPERT_EXPOSED, DATA_EXPOSED, GATHER_EXPOSED, TRAFFIC_FACTOR, LAUNCH = range(7)
 EXPERT_FACTOR, STEP_OVERHEAD, JITTER, RESERVE, COLLECTIVE_LAUNCH = range(7, 12)
+# layer_seconds
+DENSE_COMPUTE, MOE_COMPUTE, HEAD_COMPUTE, DENSE_TENSOR, MOE_TENSOR, LAYER_CONTEXT, MOE_EXCHANGE = range(7)
 # parts
 COMPUTE, TENSOR_COMM, CONTEXT_COMM, EXPERT_COMM, DATA_COMM, PIPELINE_COMM, BUBBLE, OPTIMIZER, OVERHEAD, TOTAL = range(
     10
@@ -49,6 +52,7 @@ WEIGHTS, GRADIENTS, STATES, ACTIVATIONS, LOGITS, NEEDED, AVAILABLE = range(7)
 ATTENTION_BACKWARD = 2.5  # flash attention recomputes scores: five products backward against two forward
 GRADIENT_BYTES = 4.0  # main gradients are kept and reduced in float32
 PARAMETER_BYTES = 2.0
+LOGIT_BYTES = 6.0  # two bytes of the logit, four of its gradient
 STATE_BYTES = 12.0  # float32 master copy and two moments (Adam)
 OPTIMIZER_TRAFFIC_BYTES = 30.0  # read gradient and states, write states and the 2-byte parameter
 
@@ -99,186 +103,223 @@ def stored_values(row, plan):
 
 
 @register_jitable
-def step(program, counts, work, chip, levels, stack, plan, scratch, parts, memory):
-    """Price one step: fills ``parts`` (10,) [s] and ``memory`` (7,) [B]; returns the total [s], infinite if illegal.
+def stage_layers(counts, plan):
+    """Layers of the fullest pipeline stage, and how many of them hold experts."""
+    layers = math.ceil(counts[MODEL_LAYERS] / plan[PIPELINE])
+    return layers, min(layers, counts[MOE_LAYERS])
 
-    Per stage and micro-batch: operators (backward = 2 x forward, fused attention 2.5 x), communication exposed by the
-    stack's shares or by what it exceeds the compute it hides behind; interleaved 1F1B: step = m t_slowest + (p - 1) /
-    v t_mean (Narayanan et al., SC21, section 2.2); then gradient reduction, optimizer, overhead and jitter.
+
+@register_jitable
+def held_parameters(counts, plan):
+    """Parameters of the fullest stage on one chip before data sharding: (dense with its embedding, experts)."""
+    layers, moe_layers = stage_layers(counts, plan)
+    embedding = counts[EMBEDDING] if plan[PIPELINE] == 1 else counts[EMBEDDING] / 2
+    dense = layers * (counts[SPLIT] / plan[TENSOR] + counts[WHOLE_PARAMETERS]) + embedding / plan[TENSOR]
+    return dense, moe_layers * counts[EXPERT_PARAMETERS] / plan[EXPERT]
+
+
+@register_jitable
+def expert_replicas(plan):
+    """Ranks of a pipeline stage that hold the same experts."""
+    return plan[TENSOR] * plan[CONTEXT] * plan[DATA] / plan[EXPERT]
+
+
+@register_jitable
+def fill_memory(program, counts, work, chip, stack, plan, memory):
+    """Memory of the fullest chip by part into ``memory`` (7,) [B]; returns what is needed.
+
+    Model states as in ZeRO (Rajbhandari et al., SC20, section 3.1) with gradients in float32. Activations are what
+    the backward pass reads (Korthikanti et al., arXiv 2205.05198, equation 4, without scores, which fused attention
+    does not store), times the micro-batches in flight on the first stage: p of 1F1B, p (1 + (p - 1) / (p v)) of its
+    interleaved form. Full recompute keeps the input of each layer and all of one layer.
     """
-    parts[:] = 0.0
     memory[:] = 0.0
-    tensor, context, pipeline, data = plan[TENSOR], plan[CONTEXT], plan[PIPELINE], plan[DATA]
+    pipeline, tensor = plan[PIPELINE], plan[TENSOR]
+    dense, experts = held_parameters(counts, plan)
+    owned = dense / (plan[CONTEXT] * plan[DATA]) + experts / expert_replicas(plan)
+    if plan[ZERO] == FULLY_SHARDED:
+        gathered = 2 * (counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS])
+        gathered += 2 * counts[EXPERT_PARAMETERS] / plan[EXPERT]
+        memory[WEIGHTS] = PARAMETER_BYTES * (owned + gathered)
+        memory[GRADIENTS] = GRADIENT_BYTES * owned + PARAMETER_BYTES * gathered / 2
+    else:
+        memory[WEIGHTS] = PARAMETER_BYTES * (dense + experts)
+        memory[GRADIENTS] = GRADIENT_BYTES * (dense + experts)
+    memory[STATES] = STATE_BYTES * owned
+
+    every, dense_only, moe_only = 2 * counts[HIDDEN] / tensor, 0.0, 0.0  # every: the inputs of two norms
+    for i in range(program.shape[0]):
+        values = stored_values(program[i], plan)
+        if program[i, SCOPE] == EVERY_LAYER:
+            every += values * program[i, LAYERS] / counts[MODEL_LAYERS]
+        elif program[i, SCOPE] == DENSE_LAYER:
+            dense_only += values
+        elif program[i, SCOPE] == MOE_LAYER:
+            moe_only += values
+    one_layer = every + max(dense_only, moe_only)
+    tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
+    in_flight = min(pipeline, math.ceil(work[BATCH] / (plan[DATA] * plan[MICRO_BATCH])))
+    if plan[VIRTUAL] > 1:
+        in_flight = pipeline * (1 + (pipeline - 1) / (pipeline * plan[VIRTUAL]))
+    layers = stage_layers(counts, plan)[0]
+    if plan[RECOMPUTE] == RECOMPUTE_FULL:
+        kept = layers * in_flight * counts[HIDDEN] / tensor + one_layer
+    else:
+        kept = layers * in_flight * one_layer
+    memory[ACTIVATIONS] = 2 * tokens * kept
+    # logits and their gradient lie on the last stage, which holds one micro-batch where the first holds in_flight
+    logits = tokens * counts[VOCAB] / tensor * LOGIT_BYTES
+    if pipeline > 1:
+        logits = max(0.0, logits - memory[ACTIVATIONS] * (1 - 1 / in_flight))
+    memory[LOGITS] = logits
+    memory[AVAILABLE] = chip[CAPACITY] * (1 - stack[RESERVE])
+    for i in range(NEEDED):
+        memory[NEEDED] += memory[i]
+    return memory[NEEDED]
+
+
+@register_jitable
+def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_s, scratch):
+    """What shows of gradient reduction and parameter gathering over the data ranks in one step [s].
+
+    ZeRO-1 reduces once a step, behind the last backward pass of a micro-batch, and gathers behind the first forward
+    pass (``forward_s``). ZeRO-3 gathers every layer twice and reduces it once in every micro-batch, behind compute.
+    """
+    tensor, launch = plan[TENSOR], stack[COLLECTIVE_LAUNCH]
+    replicas, copies = plan[CONTEXT] * plan[DATA], expert_replicas(plan)
+    dense, experts = held_parameters(counts, plan)
+    if plan[ZERO] == FULLY_SHARDED:
+        dense = counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS]
+        experts = counts[EXPERT_PARAMETERS] / plan[EXPERT]
+    gather = group_seconds(ALL_GATHER, PARAMETER_BYTES * dense, levels, tensor, replicas, scratch, launch)
+    reduce = group_seconds(REDUCE_SCATTER, GRADIENT_BYTES * dense, levels, tensor, replicas, scratch, launch)
+    expert_gather = 0.0
+    expert_reduce = 0.0
+    if counts[MOE_LAYERS] > 0:
+        expert_gather = group_seconds(
+            ALL_GATHER, PARAMETER_BYTES * experts, levels, plan[EXPERT], copies, scratch, launch
+        )
+        expert_reduce = group_seconds(
+            REDUCE_SCATTER, GRADIENT_BYTES * experts, levels, plan[EXPERT], copies, scratch, launch
+        )
+    if plan[ZERO] == FULLY_SHARDED:
+        per_micro_batch = counts[MODEL_LAYERS] * (2 * gather + reduce)
+        per_micro_batch += counts[MOE_LAYERS] * (2 * expert_gather + expert_reduce)
+        return exposed(micro_batches * per_micro_batch, stack[GATHER_EXPOSED], compute_s)
+    shown = exposed(reduce + expert_reduce, stack[DATA_EXPOSED], 2 * forward_s)
+    return shown + exposed(gather + expert_gather, stack[DATA_EXPOSED], forward_s)
+
+
+@register_jitable
+def layer_seconds(program, counts, work, chip, levels, stack, plan, scratch, out):
+    """Time of one layer of each kind for one micro-batch, forward and backward, into ``out`` (7,) [s].
+
+    Compute of a dense layer, of one with experts, and of the logits; what shows of tensor communication in either kind
+    of layer, of context and of expert communication. Backward is twice forward, of fused attention 2.5 times; full
+    recompute adds a forward pass of the layer, selective recompute one of attention. Returns whether every group of
+    ranks has its place on the fabric.
+    """
+    tensor, context, expert = plan[TENSOR], plan[CONTEXT], plan[EXPERT]
     launch = stack[COLLECTIVE_LAUNCH]
     tokens = plan[MICRO_BATCH] * work[SEQUENCE] / context
-    micro_batches = math.ceil(work[BATCH] / (data * plan[MICRO_BATCH]))
     layers = counts[MODEL_LAYERS]
-    stage_layers = math.ceil(layers / pipeline)
-    moe_share = counts[MOE_LAYERS] / layers
-
-    # operators of one layer by kind of layer: forward, backward, stored values
-    forward = np.zeros(4)
-    attention = np.zeros(4)
-    traffic = np.zeros(4)
-    stored = np.zeros(4)
+    both = np.zeros(4)
+    attention = 0.0
     for i in range(program.shape[0]):
         row = program[i]
         scope = int(row[SCOPE])
         weight = row[LAYERS] / layers if scope == EVERY_LAYER else 1.0
         seconds = weight * operator_seconds(row, tokens, work, chip, counts, plan, stack)
-        stored[scope] += weight * stored_values(row, plan)
-        if row[KIND] == ATTENTION:
-            attention[scope] += seconds
-        elif row[KIND] == TRAFFIC:
-            traffic[scope] += seconds
+        backward = ATTENTION_BACKWARD if row[KIND] == ATTENTION else 2.0
+        if plan[RECOMPUTE] == RECOMPUTE_FULL:
+            is_again = scope != HEAD
         else:
-            forward[scope] += seconds
-    all_forward = forward + attention + traffic
-    all_backward = 2 * forward + ATTENTION_BACKWARD * attention + 2 * traffic
-    if plan[RECOMPUTE] == RECOMPUTE_FULL:
-        all_backward = all_backward + all_forward
-        all_backward[HEAD] -= all_forward[HEAD]
-    elif plan[RECOMPUTE] == RECOMPUTE_SELECTIVE:
-        all_backward = all_backward + attention
+            is_again = plan[RECOMPUTE] == RECOMPUTE_SELECTIVE and row[KIND] == ATTENTION
+        both[scope] += seconds * (1 + backward + is_again)
+        if row[KIND] == ATTENTION:
+            attention += seconds
+    dense = both[EVERY_LAYER] + both[DENSE_LAYER]
+    moe = both[EVERY_LAYER] + both[MOE_LAYER]
 
-    # communication of one layer, forward and backward together
-    vector_bytes = tokens * counts[HIDDEN] * 2
+    vector_bytes = 2 * tokens * counts[HIDDEN]
+    pair = group_seconds(ALL_GATHER, vector_bytes, levels, 1.0, tensor, scratch, launch)
+    pair += group_seconds(REDUCE_SCATTER, vector_bytes, levels, 1.0, tensor, scratch, launch)
     passes = 3.0 if plan[RECOMPUTE] == RECOMPUTE_FULL else 2.0
-    pair = 0.0
-    if tensor > 1:
-        pair = group_seconds(ALL_GATHER, vector_bytes, levels, 1.0, tensor, scratch, launch)
-        pair += group_seconds(REDUCE_SCATTER, vector_bytes, levels, 1.0, tensor, scratch, launch)
     pairs_moe = 2.0 if counts[SHARED] > 0 else 1.0
-    gather = 0.0
-    if context > 1:
-        kv_bytes = plan[MICRO_BATCH] * work[SEQUENCE] * counts[KV_VALUES] / layers / tensor * 2
-        gather = 3 * group_seconds(ALL_GATHER, kv_bytes, levels, tensor, context, scratch, launch)
-    exchange = 0.0
-    if plan[EXPERT] > 1:
-        distinct = plan[EXPERT] * (1 - (1 - 1 / plan[EXPERT]) ** counts[TOP_K])
-        sent = tokens / tensor * counts[HIDDEN] * distinct
-        exchange = 4 * group_seconds(ALL_TO_ALL, 2 * sent, levels, 1.0, plan[EXPERT], scratch, launch)
+    kv_bytes = 2 * plan[MICRO_BATCH] * work[SEQUENCE] * counts[KV_VALUES] / layers / tensor
+    gather = 3 * group_seconds(ALL_GATHER, kv_bytes, levels, tensor, context, scratch, launch)
+    distinct = expert * (1 - (1 - 1 / expert) ** counts[TOP_K])  # ranks that a token's experts lie on, if independent
+    sent_bytes = 2 * tokens / tensor * counts[HIDDEN] * distinct
+    exchange = 4 * group_seconds(ALL_TO_ALL, sent_bytes, levels, 1.0, expert, scratch, launch)
     if math.isinf(pair + gather + exchange):
+        return False
+    out[DENSE_COMPUTE] = dense
+    out[MOE_COMPUTE] = moe
+    out[HEAD_COMPUTE] = both[HEAD]
+    out[DENSE_TENSOR] = exposed(passes * 2 * pair, stack[TENSOR_EXPOSED], dense)
+    out[MOE_TENSOR] = exposed(passes * pairs_moe * pair, stack[TENSOR_EXPOSED], moe)
+    out[LAYER_CONTEXT] = exposed(gather, stack[CONTEXT_EXPOSED], attention * (1 + ATTENTION_BACKWARD))
+    out[MOE_EXCHANGE] = exposed(exchange, stack[EXPERT_EXPOSED], moe)
+    return True
+
+
+@register_jitable
+def step(program, counts, work, chip, levels, stack, plan, scratch, parts):
+    """Price one step: fills ``parts`` (10,) [s]; returns the total, infinite if the plan has no place on the fabric.
+
+    Interleaved 1F1B: step = m t_slowest + (p - 1) / v t_mean (Narayanan et al., SC21, section 2.2), where the slowest
+    stage is full of the dearest layers or the last one with the logits; then sends of the fill and drain, gradient
+    reduction, optimizer, host time and jitter.
+    """
+    parts[:] = 0.0
+    pipeline, moe_layers = plan[PIPELINE], counts[MOE_LAYERS]
+    layer = np.zeros(7)
+    if not layer_seconds(program, counts, work, chip, levels, stack, plan, scratch, layer):
         parts[TOTAL] = math.inf
         return math.inf
+    dense = layer[DENSE_COMPUTE] + layer[DENSE_TENSOR] + layer[LAYER_CONTEXT]
+    moe = layer[MOE_COMPUTE] + layer[MOE_TENSOR] + layer[LAYER_CONTEXT] + layer[MOE_EXCHANGE]
 
-    # one layer of each kind: compute, then what shows of each communication
-    every = all_forward[EVERY_LAYER] + all_backward[EVERY_LAYER]
-    dense = every + all_forward[DENSE_LAYER] + all_backward[DENSE_LAYER]
-    moe = every + all_forward[MOE_LAYER] + all_backward[MOE_LAYER]
-    shown_dense = exposed(passes * 2 * pair, stack[TENSOR_EXPOSED], dense)
-    shown_moe = exposed(passes * pairs_moe * pair, stack[TENSOR_EXPOSED], moe)
-    shown_context = exposed(gather, stack[CONTEXT_EXPOSED], attention[EVERY_LAYER] * (1 + ATTENTION_BACKWARD))
-    shown_expert = exposed(exchange, stack[EXPERT_EXPOSED], moe)
-    head = all_forward[HEAD] + all_backward[HEAD]
-
-    # the slowest stage: full of the dearest layers, or the last one with the logits
-    moe_layers = counts[MOE_LAYERS]
-    stage_moe = min(stage_layers, moe_layers)
-    stage_dense = stage_layers - stage_moe
-    middle = stage_moe * (moe + shown_moe + shown_expert) + stage_dense * (dense + shown_dense)
-    last_layers = max(layers - (pipeline - 1) * stage_layers, 0.0)
+    slow_layers, slow_moe = stage_layers(counts, plan)
+    last_layers = max(counts[MODEL_LAYERS] - (pipeline - 1) * slow_layers, 0.0)
     last_moe = min(last_layers, moe_layers)
-    last_dense = last_layers - last_moe
-    last = last_moe * (moe + shown_moe + shown_expert) + last_dense * (dense + shown_dense) + head
-    is_last = last > middle or pipeline == 1
-    slow_moe = last_moe if is_last else stage_moe
-    slow_dense = last_dense if is_last else stage_dense
-    slow_layers = slow_moe + slow_dense
-    slow_head = head if is_last else 0.0
-
-    parts[COMPUTE] = micro_batches * (slow_moe * moe + slow_dense * dense + slow_head)
-    parts[TENSOR_COMM] = micro_batches * (slow_moe * shown_moe + slow_dense * shown_dense)
-    parts[CONTEXT_COMM] = micro_batches * slow_layers * shown_context
-    parts[EXPERT_COMM] = micro_batches * slow_moe * shown_expert
-    whole = moe_share * (moe + shown_moe + shown_expert) + (1 - moe_share) * (dense + shown_dense) + shown_context
-    mean_stage = (layers * whole + head) / pipeline
-    parts[BUBBLE] = (pipeline - 1) / plan[VIRTUAL] * mean_stage
-
-    if pipeline > 1:
-        hop = group_seconds(SEND_RECV, vector_bytes / tensor, levels, tensor * context * data, 2.0, scratch, 0.0)
-        if math.isinf(hop):
-            hop = group_seconds(
-                SEND_RECV, vector_bytes / tensor, levels, tensor * context * data, pipeline, scratch, 0.0
-            )
-        # sends overlap with compute in the steady state; the fill and drain of the pipeline show them
-        parts[PIPELINE_COMM] = 2 * (pipeline * plan[VIRTUAL] - 1) * hop
-
-    # gradients and parameters
-    stage_embedding = counts[EMBEDDING] if pipeline == 1 else counts[EMBEDDING] / 2
-    dense_local = stage_layers * (counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS]) + stage_embedding / tensor
-    expert_local = stage_moe * counts[EXPERT_PARAMETERS] / plan[EXPERT]
-    expert_replicas = tensor * context * data / plan[EXPERT]
-    replicas = context * data
-    stage_forward = stage_layers * whole / 3
-    if plan[ZERO] == 3:
-        layer_dense = counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS]
-        once = group_seconds(ALL_GATHER, PARAMETER_BYTES * layer_dense, levels, tensor, replicas, scratch, launch)
-        spread = group_seconds(REDUCE_SCATTER, GRADIENT_BYTES * layer_dense, levels, tensor, replicas, scratch, launch)
-        per_step = layers * micro_batches * (2 * once + spread)
-        if moe_layers > 0:
-            layer_expert = counts[EXPERT_PARAMETERS] / plan[EXPERT]
-            once = group_seconds(
-                ALL_GATHER, PARAMETER_BYTES * layer_expert, levels, plan[EXPERT], expert_replicas, scratch, launch
-            )
-            spread = group_seconds(
-                REDUCE_SCATTER, GRADIENT_BYTES * layer_expert, levels, plan[EXPERT], expert_replicas, scratch, launch
-            )
-            per_step += moe_layers * micro_batches * (2 * once + spread)
-        parts[DATA_COMM] = exposed(per_step, stack[GATHER_EXPOSED], parts[COMPUTE])
-    else:
-        reduce_s = group_seconds(
-            REDUCE_SCATTER, GRADIENT_BYTES * dense_local, levels, tensor, replicas, scratch, launch
-        ) + group_seconds(
-            REDUCE_SCATTER, GRADIENT_BYTES * expert_local, levels, plan[EXPERT], expert_replicas, scratch, launch
-        )
-        gather_s = group_seconds(
-            ALL_GATHER, PARAMETER_BYTES * dense_local, levels, tensor, replicas, scratch, launch
-        ) + group_seconds(
-            ALL_GATHER, PARAMETER_BYTES * expert_local, levels, plan[EXPERT], expert_replicas, scratch, launch
-        )
-        parts[DATA_COMM] = exposed(reduce_s, stack[DATA_EXPOSED], 2 * stage_forward)
-        parts[DATA_COMM] += exposed(gather_s, stack[DATA_EXPOSED], stage_forward)
-
-    owned = dense_local / replicas + expert_local / expert_replicas
+    middle = slow_moe * moe + (slow_layers - slow_moe) * dense
+    last = last_moe * moe + (last_layers - last_moe) * dense + layer[HEAD_COMPUTE]
+    head = 0.0
+    if pipeline == 1 or last > middle:
+        slow_layers, slow_moe, head = last_layers, last_moe, layer[HEAD_COMPUTE]
+    slow_dense = slow_layers - slow_moe
+    micro_batches = math.ceil(work[BATCH] / (plan[DATA] * plan[MICRO_BATCH]))
+    parts[COMPUTE] = micro_batches * (slow_moe * layer[MOE_COMPUTE] + slow_dense * layer[DENSE_COMPUTE] + head)
+    parts[TENSOR_COMM] = micro_batches * (slow_moe * layer[MOE_TENSOR] + slow_dense * layer[DENSE_TENSOR])
+    parts[CONTEXT_COMM] = micro_batches * slow_layers * layer[LAYER_CONTEXT]
+    parts[EXPERT_COMM] = micro_batches * slow_moe * layer[MOE_EXCHANGE]
+    all_layers = moe_layers * moe + (counts[MODEL_LAYERS] - moe_layers) * dense
+    parts[BUBBLE] = (pipeline - 1) / plan[VIRTUAL] * (all_layers + layer[HEAD_COMPUTE]) / pipeline
+    parts[PIPELINE_COMM] = pipeline_seconds(counts, work, levels, plan, scratch)
+    forward_s = all_layers / pipeline / 3
+    parts[DATA_COMM] = data_seconds(counts, levels, stack, plan, micro_batches, parts[COMPUTE], forward_s, scratch)
+    dense_held, experts_held = held_parameters(counts, plan)
+    owned = dense_held / (plan[CONTEXT] * plan[DATA]) + experts_held / expert_replicas(plan)
     parts[OPTIMIZER] = owned * OPTIMIZER_TRAFFIC_BYTES / chip[HBM]
     busy = 0.0
     for i in range(OVERHEAD):
         busy += parts[i]
     parts[OVERHEAD] = stack[STEP_OVERHEAD] + stack[JITTER] * busy
     parts[TOTAL] = busy + parts[OVERHEAD]
-
-    # memory of the fullest stage
-    local = dense_local + expert_local
-    if plan[ZERO] == 3:
-        gathered = 2 * (counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS])
-        gathered += 2 * counts[EXPERT_PARAMETERS] / plan[EXPERT]
-        memory[WEIGHTS] = PARAMETER_BYTES * (owned + gathered)
-        memory[GRADIENTS] = GRADIENT_BYTES * owned + PARAMETER_BYTES * gathered / 2
-    else:
-        memory[WEIGHTS] = PARAMETER_BYTES * local
-        memory[GRADIENTS] = GRADIENT_BYTES * local
-    memory[STATES] = STATE_BYTES * owned
-    norms = 2 * counts[HIDDEN] / tensor
-    layer_values = stored[EVERY_LAYER] + norms
-    if moe_layers > 0:
-        layer_values += max(stored[MOE_LAYER], stored[DENSE_LAYER])
-    else:
-        layer_values += stored[DENSE_LAYER]
-    in_flight = min(pipeline, micro_batches)
-    if plan[VIRTUAL] > 1:
-        in_flight = pipeline * (1 + (pipeline - 1) / (pipeline * plan[VIRTUAL]))
-    if plan[RECOMPUTE] == RECOMPUTE_FULL:
-        kept = stage_layers * in_flight * counts[HIDDEN] / tensor + layer_values
-    else:
-        kept = stage_layers * in_flight * layer_values
-    memory[ACTIVATIONS] = 2 * tokens * kept
-    logits = tokens * counts[VOCAB] / tensor * 6
-    memory[LOGITS] = logits if pipeline == 1 else max(0.0, logits - memory[ACTIVATIONS] * (1 - 1 / in_flight))
-    memory[AVAILABLE] = chip[CAPACITY] * (1 - stack[RESERVE])
-    for i in range(NEEDED):
-        memory[NEEDED] += memory[i]
     return parts[TOTAL]
+
+
+@register_jitable
+def pipeline_seconds(counts, work, levels, plan, scratch):
+    """Sends between stages that show: those of the fill and the drain; in between they hide behind compute [s]."""
+    if plan[PIPELINE] == 1:
+        return 0.0
+    tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
+    size_bytes = 2 * tokens * counts[HIDDEN] / plan[TENSOR]
+    apart = plan[TENSOR] * plan[CONTEXT] * plan[DATA]
+    hop = group_seconds(SEND_RECV, size_bytes, levels, apart, plan[PIPELINE], scratch, 0.0)
+    return 2 * (plan[PIPELINE] * plan[VIRTUAL] - 1) * hop
 
 
 @register_jitable
@@ -288,14 +329,21 @@ def exposed(seconds, share, behind):
 
 
 @register_jitable
-def search(program, counts, work, chip, levels, stack, plans, seconds, needed):
-    """Price every plan of ``plans`` (plans, 9) into ``seconds`` and ``needed`` (plans,)."""
+def search(program, counts, work, chip, levels, stack, plans, is_filtered, seconds, needed):
+    """Memory of every plan of ``plans`` (plans, 9) into ``needed``, its step time into ``seconds``, both (plans,).
+
+    With ``is_filtered`` a plan that does not fit in memory is not priced: its time is not a number. The time of a plan
+    that has no place on the fabric is infinite.
+    """
     scratch = np.empty((levels.shape[0] + 1, 9))
     parts = np.empty(10)
     memory = np.empty(7)
     for i in range(plans.shape[0]):
-        seconds[i] = step(program, counts, work, chip, levels, stack, plans[i], scratch, parts, memory)
-        needed[i] = memory[NEEDED]
+        needed[i] = fill_memory(program, counts, work, chip, stack, plans[i], memory)
+        if is_filtered and needed[i] > memory[AVAILABLE]:
+            seconds[i] = math.nan
+        else:
+            seconds[i] = step(program, counts, work, chip, levels, stack, plans[i], scratch, parts)
 
 
 @register_jitable
@@ -312,4 +360,5 @@ def forward_flops_per_token(program, sequence):
 
 
 step_fast = njit(cache=True)(step)
+fill_memory_fast = njit(cache=True)(fill_memory)
 search_fast = njit(cache=True)(search)

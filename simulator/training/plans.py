@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from simulator.program import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from simulator.machine import Dtype
-    from simulator.program import Program, Recompute
+    from simulator.program import Recompute, Transformer
 
 RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
+"""Recompute modes in the order of their numbers in a row."""
+SEARCHED_RECOMPUTES = (0, 2)
+"""With fused attention the selective mode saves nothing, so that it is not searched."""
 MOST_TENSOR = 64
 MOST_CONTEXT = 64
-MOST_MICRO_BATCH = 8
+MICRO_BATCHES = (1, 2, 4, 8)
+VIRTUAL_STAGES = (1, 2, 4, 8)
 TOKENS_PER_CONTEXT_RANK = 2048
 
 
@@ -31,7 +36,7 @@ def divisors(number: int) -> list[int]:
     return [d for d in range(1, number + 1) if number % d == 0]
 
 
-def candidate_plans(program: Program, chips: int, sequence: int, batch: int, dtype: Dtype = "bf16") -> list[Plan]:
+def candidate_plans(model: Transformer, chips: int, sequence: int, batch: int) -> NDArray[np.float64]:
     """Every plan that divides the model and the chips: exhaustive over TP, PP, CP, EP, DP, VP, ZeRO, MBS, recompute.
 
     Tensor ranks divide the heads (key-value heads may be repeated on ranks), virtual stages and pipeline ranks need a
@@ -40,59 +45,75 @@ def candidate_plans(program: Program, chips: int, sequence: int, batch: int, dty
 
     Parameters
     ----------
-    program : the model
+    model : the model
     chips : chips that the plan must use exactly [1]
     sequence : tokens of one sequence [1]
     batch : sequences of one step [1]
-    dtype : of the matrix products
+
+    Returns
+    -------
+    rows of plans as the kernel takes them, (plans, 9), read-only; :func:`plan_of` reads one
     """
-    return list(_plans(program, chips, sequence, batch, dtype))
-
-
-def _plans(program: Program, chips: int, sequence: int, batch: int, dtype: Dtype) -> Iterator[Plan]:
-    model = program.model
     experts = model.experts.count if model.experts else 1
-    tensors = [t for t in divisors(chips) if t <= MOST_TENSOR and model.heads % t == 0]
-    for tensor in tensors:
-        for pipeline in (p for p in divisors(chips // tensor) if p <= model.layers):
+    return _rows(model.layers, model.heads, experts, chips, sequence, batch)
+
+
+@functools.lru_cache(maxsize=256)
+def _rows(layers: int, heads: int, experts: int, chips: int, sequence: int, batch: int) -> NDArray[np.float64]:
+    import numpy as np
+
+    rows = [
+        (tensor, context, pipeline, virtual, expert, data, zero, micro_batch, recompute)
+        for tensor, context, pipeline, expert, data in _degrees(layers, heads, experts, chips, sequence, batch)
+        for micro_batch in _micro_batches(-(-batch // data))
+        for virtual in _virtual_stages(layers, pipeline)
+        for zero in ((1, 3) if pipeline == 1 and data * context > 1 else (1,))
+        for recompute in SEARCHED_RECOMPUTES
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), 9)
+    table.flags.writeable = False
+    return table
+
+
+def _degrees(
+    layers: int, heads: int, experts: int, chips: int, sequence: int, batch: int
+) -> Iterator[tuple[int, int, int, int, int]]:
+    """Every (TP, CP, PP, EP, DP) that divides the model and the chips."""
+    most_context = max(1, min(MOST_CONTEXT, sequence // TOKENS_PER_CONTEXT_RANK))
+    for tensor in (t for t in divisors(chips) if t <= MOST_TENSOR and heads % t == 0):
+        for pipeline in (p for p in divisors(chips // tensor) if p <= layers):
             left = chips // tensor // pipeline
-            for context in (
-                c for c in divisors(left) if c <= max(1, min(MOST_CONTEXT, sequence // TOKENS_PER_CONTEXT_RANK))
-            ):
-                data = left // context
-                if data > batch:
-                    continue
+            for context in (c for c in divisors(left) if c <= most_context and left // c <= batch):
                 for expert in (e for e in divisors(experts) if (tensor * left) % e == 0):
-                    yield from _shaped(model.layers, tensor, context, pipeline, expert, data, batch, dtype)
+                    yield tensor, context, pipeline, expert, left // context
 
 
-def _shaped(
-    layers: int, tensor: int, context: int, pipeline: int, expert: int, data: int, batch: int, dtype: Dtype
-) -> Iterator[Plan]:
-    """Spread one choice of degrees over micro-batch, virtual stages, sharding and recompute."""
-    micro_batch = 1
-    while micro_batch <= min(MOST_MICRO_BATCH, -(-batch // data)):
-        for virtual in (1,) if pipeline == 1 else (1, 2, 4, 8):
-            if pipeline * virtual > layers:
-                break
-            for zero in (1, 3) if pipeline == 1 and data * context > 1 else (1,):
-                for recompute in ("none", "full"):
-                    yield Plan(
-                        tensor=tensor,
-                        context=context,
-                        pipeline=pipeline,
-                        expert=expert,
-                        data=data,
-                        virtual_stages=virtual,
-                        zero=zero,
-                        micro_batch=micro_batch,
-                        recompute="none" if recompute == "none" else "full",
-                        dtype=dtype,
-                    )
-        micro_batch *= 2
+def _micro_batches(most: int) -> list[int]:
+    return [size for size in MICRO_BATCHES if size <= most]
 
 
-def plan_rows(plans: list[Plan]) -> NDArray[np.float64]:
+def _virtual_stages(layers: int, pipeline: int) -> list[int]:
+    return [stages for stages in VIRTUAL_STAGES if stages == 1 or (pipeline > 1 and pipeline * stages <= layers)]
+
+
+def plan_of(row: NDArray[np.float64], dtype: Dtype) -> Plan:
+    """One row of :func:`candidate_plans` as a plan."""
+    tensor, context, pipeline, virtual, expert, data, zero, micro_batch, recompute = (int(value) for value in row)
+    return Plan(
+        tensor=tensor,
+        context=context,
+        pipeline=pipeline,
+        expert=expert,
+        data=data,
+        virtual_stages=virtual,
+        zero=zero,
+        micro_batch=micro_batch,
+        recompute=RECOMPUTES[recompute],
+        dtype=dtype,
+    )
+
+
+def plan_rows(plans: Sequence[Plan]) -> NDArray[np.float64]:
     """Plans as the array that the kernel takes: (plans, 9)."""
     import numpy as np
 

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 from simulator.errors import Infeasible
 from simulator.figures import Draw
-from simulator.training.plans import candidate_plans, plan_rows
+from simulator.training.plans import candidate_plans, plan_of
 from simulator.training.step import Step, price_plan, training_arrays
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from simulator.machine import Dtype, Slice
-    from simulator.program import Plan, Program, Stack
+    from simulator.program import Program, Stack
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """What a search found: the best steps, ascending by time; ``infeasible`` says why where there is none.
 
@@ -29,7 +32,7 @@ class Found:
     unplaceable: int
     too_large: int
     infeasible: Infeasible | None
-    shortlist: tuple[Plan, ...] = ()
+    shortlist: NDArray[np.float64]
 
 
 def search(
@@ -43,7 +46,7 @@ def search(
     top: int = 1,
     shortlist: int = 0,
     draw: Draw | None = None,
-    plans: list[Plan] | None = None,
+    plans: NDArray[np.float64] | None = None,
 ) -> Found:
     """Price every legal plan on the slice and return the ``top`` fastest that fit.
 
@@ -55,34 +58,38 @@ def search(
     program, part, stack, sequence, batch, dtype, draw : as in :func:`simulator.training.step.step`
     top : how many plans to return [1]
     shortlist : how many plans to list for another search [1]
-    plans : consider only these
+    plans : consider only these rows (see :func:`simulator.training.plans.candidate_plans`)
     """
     import numpy as np
 
+    from simulator.compute.kernels import CAPACITY
     from simulator.training import kernels
 
+    used_dtype = part.chip.dtype(dtype)
     if plans is None:
-        plans = []
-        for chips in chip_counts(part.chips):
-            plans.extend(candidate_plans(program, chips, sequence, batch, part.chip.dtype(dtype)))
+        counts = chip_counts(part.chips)
+        plans = np.concatenate([candidate_plans(program.model, chips, sequence, batch) for chips in counts])
     arrays = training_arrays(program, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw or Draw())
-    rows = plan_rows(plans)
-    seconds = np.empty(len(plans))
-    needed = np.empty(len(plans))
-    kernels.search_fast(*arrays, rows, seconds, needed)
-    available = float(arrays.chip[6] * (1 - arrays.stack[10]))
-    placed = np.isfinite(seconds)
-    fits = placed & (needed <= available)
-    unplaceable, too_large = int((~placed).sum()), int((placed & ~fits).sum())
-    order = np.flatnonzero(fits)[np.argsort(seconds[fits], kind="stable")]
-    lean = np.flatnonzero(placed)[np.argsort(needed[placed], kind="stable")]
+    seconds, needed = np.empty(len(plans)), np.empty(len(plans))
+    kernels.search_fast(*arrays, plans, True, seconds, needed)  # noqa: FBT003 - a kernel takes no keywords
+    too_large, unplaceable = np.isnan(seconds), np.isinf(seconds)
+    fits = np.flatnonzero(np.isfinite(seconds))
+    order = fits[np.argsort(seconds[fits], kind="stable")]
+    lean = np.flatnonzero(~unplaceable)
+    lean = lean[np.argsort(needed[lean], kind="stable")]
     chosen = dict.fromkeys([*order[:shortlist].tolist(), *lean[: shortlist // 4].tolist()])
-    listed = tuple(plans[i] for i in chosen)
+    listed = plans[list(chosen)]
+    totals = (len(plans), int(unplaceable.sum()), int(too_large.sum()))
     if not order.size:
-        why = _why(plans, needed, placed, available)
-        return Found((), len(plans), unplaceable, too_large, why, listed)
-    steps = tuple(price_plan(program, plans[i], part, arrays, kernels.step_fast) for i in order[:top])
-    return Found(steps, len(plans), unplaceable, too_large, None, listed)
+        why = Infeasible("no plan divides the model and the chips")
+        if lean.size:
+            leanest = plan_of(plans[lean[0]], used_dtype)
+            available = float(arrays.chip[CAPACITY] * (1 - arrays.stack[kernels.RESERVE]))
+            reason = f"the leanest plan ({leanest}) needs more memory than a chip has"
+            why = Infeasible(reason, float(needed[lean[0]]), available)
+        return Found((), *totals, why, listed)
+    steps = tuple(price_plan(program, plan_of(plans[i], used_dtype), part, arrays) for i in order[:top])
+    return Found(steps, *totals, None, listed)
 
 
 def chip_counts(chips: int) -> list[int]:
@@ -93,15 +100,3 @@ def chip_counts(chips: int) -> list[int]:
     """
     power = 1 << (chips.bit_length() - 1)
     return [chips] if power == chips else [chips, power]
-
-
-def _why(plans: list[Plan], needed: object, placed: object, available: float) -> Infeasible:
-    import numpy as np
-
-    wanted = np.where(placed, needed, np.inf)  # type: ignore[call-overload]
-    if not len(plans) or not np.isfinite(wanted).any():
-        return Infeasible("no plan divides the model and the chips")
-    least = int(np.argmin(wanted))
-    return Infeasible(
-        f"the leanest plan ({plans[least]}) needs more memory than a chip has", float(wanted[least]), available
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simulator.collectives import level_rows
 from simulator.compute.chip import chip_row
@@ -162,27 +162,27 @@ def step(
     InputError : the plan does not lie on the slice
     InternalError : the parts do not sum to the whole
     """
-    from simulator.training import kernels
-
     if plan.chips > part.chips:
         raise InputError(f"plan {plan} uses {plan.chips} chips, the slice has {part.chips}")
     arrays = training_arrays(
         program, part, stack, sequence=sequence, batch=batch, dtype=plan.dtype, draw=draw or Draw()
     )
-    return price_plan(program, plan, part, arrays, kernels.step_fast)
+    return price_plan(program, plan, part, arrays)
 
 
-def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, kernel: object) -> Step:
-    """Run the step kernel (plain or compiled) on one plan and pack its answer; see :func:`step`."""
+def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_compiled: bool = True) -> Step:
+    """Run the step kernel, compiled or plain, on one plan and pack its answer; see :func:`step`."""
     import numpy as np
 
     from simulator.training import kernels
 
-    parts = np.empty(10)
-    memory = np.empty(7)
+    price: Any = kernels.step_fast if is_compiled else kernels.step
+    weigh: Any = kernels.fill_memory_fast if is_compiled else kernels.fill_memory
+    parts, memory = np.empty(10), np.empty(7)
     scratch = np.empty((arrays.levels.shape[0] + 1, 9))
     row = plan_rows([plan])[0]
-    seconds = float(kernel(*arrays, row, scratch, parts, memory))  # type: ignore[operator]
+    seconds = float(price(*arrays, row, scratch, parts))
+    weigh(arrays.program, arrays.counts, arrays.work, arrays.chip, arrays.stack, row, memory)
     if not np.isfinite(seconds):
         raise InputError(f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}")
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:

@@ -111,7 +111,7 @@ def _priced(
         arrays = training_arrays(work, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw)
         group_seconds, group_needed = np.empty(len(members)), np.empty(len(members))
         rows = plan_rows([found[index].plan for index in members])
-        kernels.search_fast(*arrays, rows, group_seconds, group_needed)
+        kernels.search_fast(*arrays, rows, False, group_seconds, group_needed)  # noqa: FBT003 - a kernel takes no keywords
         seconds[members], needed[members] = group_seconds, group_needed
         available = draw(part.chip.hbm.capacity)
     if stack.training is not None:

@@ -13,8 +13,8 @@ from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.machine import slice_of
 from simulator.program import Plan
-from simulator.training import candidate_plans, kernels, search, step, training_arrays
-from simulator.training.plans import divisors, plan_rows
+from simulator.training import candidate_plans, search, step, training_arrays
+from simulator.training.plans import divisors, plan_of, plan_rows
 from simulator.training.step import price_plan
 from workloads.program import program
 
@@ -158,9 +158,9 @@ def test_search_agrees_with_a_plain_loop_over_all_plans(nodes):
     work = program(workloads.model("llama3-8b"))
     part = slice_of(nodes.machine, 16)
     stack = workloads.stack(STACK)
-    plans = candidate_plans(work, 16, 4096, 32)
+    plans = [plan_of(row, "bf16") for row in candidate_plans(work.model, 16, 4096, 32)]
     arrays = training_arrays(work, part, stack, sequence=4096, batch=32, dtype="bf16", draw=Draw())
-    steps = [price_plan(work, plan, part, arrays, kernels.step_fast) for plan in plans]
+    steps = [price_plan(work, plan, part, arrays) for plan in plans]
     best = min((s for s in steps if s.memory.fits), key=lambda s: s.seconds)
     found = search(work, part, stack, sequence=4096, batch=32)
     assert found.steps[0] == best
@@ -176,12 +176,12 @@ def test_plain_and_compiled_step_agree_to_the_last_bit(nodes):
         Plan(data=512, expert=64, zero=3, recompute="full", dtype="fp8"),
         Plan(tensor=4, context=2, data=64, expert=8, recompute="selective", dtype="fp8"),
     ):
-        plain = price_plan(work, plan, nodes, arrays, kernels.step)
-        assert plain == price_plan(work, plan, nodes, arrays, kernels.step_fast)
+        plain = price_plan(work, plan, nodes, arrays, is_compiled=False)
+        assert plain == price_plan(work, plan, nodes, arrays)
 
 
 def test_every_candidate_uses_all_chips_and_divides_the_model(gpt3):
-    plans = candidate_plans(gpt3, 96, 4096, 256)
+    plans = [plan_of(row, "bf16") for row in candidate_plans(gpt3.model, 96, 4096, 256)]
     assert len(plans) > 100
     assert len(set(plans)) == len(plans)
     for plan in plans:
