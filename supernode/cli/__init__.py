@@ -46,9 +46,10 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        app(standalone_mode=False)
-    except typer.Exit as leave:
-        return leave.exit_code
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            return _say("interrupted", INTERRUPTED)
+        return code if isinstance(code, int) else 0  # typer.Exit comes back as its code
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +49,13 @@ def topology(
     else:
         _print(report, wiring)
     if plot is not None:
-        write_whole(plot, _drawn(wiring.graph, plot.suffix.lower().removeprefix(".")))
+        from supernode.plots.topology import rendered
+
+        write_whole(plot, rendered(wiring.graph, plot.suffix.lower().removeprefix(".")))
     if graphml is not None:
-        write_whole(graphml, _as_graphml(wiring.graph))
+        from topologies.graphml import as_graphml
+
+        write_whole(graphml, as_graphml(wiring.graph))
     for path in (plot, graphml):
         if path is not None and not as_json:
             typer.echo(f"wrote {path}")
@@ -225,35 +228,3 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
 def _shown(quantity: dict[str, Any]) -> str:
     value, low, high = (humanise(quantity[part], quantity["unit"]) for part in ("value", "low", "high"))
     return value if low == high else f"{value} ({low} to {high})"
-
-
-def _drawn(graph: nx.Graph[str], suffix: str) -> bytes:
-    from matplotlib.figure import Figure as Sheet
-
-    from supernode.plots.topology import SHEET_INCHES, plot_topology
-
-    sheet = Sheet(figsize=SHEET_INCHES)
-    plot_topology(graph, ax=sheet.add_axes((0.01, 0.01, 0.98, 0.98)))
-    picture = io.BytesIO()
-    sheet.savefig(picture, format=suffix, dpi=150)
-    return picture.getvalue()
-
-
-def _as_graphml(graph: nx.Graph[str]) -> bytes:
-    """The graph with the attributes that GraphML can hold: coordinates as text, cuts as one flag of each node."""
-    import networkx as nx
-
-    flat: nx.Graph[str] = nx.Graph(**_scalars(graph.graph))
-    sides = {name: set(side) for name, side in graph.graph["cuts"].items()}
-    for node, data in graph.nodes.items():
-        flat.add_node(node, **_scalars(data), **{f"cut: {name}": node in side for name, side in sides.items()})
-    flat.add_edges_from((u, v, _scalars(data)) for u, v, data in graph.edges.data())
-    text = io.BytesIO()
-    nx.write_graphml_xml(flat, text)
-    return text.getvalue()
-
-
-def _scalars(attributes: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in attributes.items() if isinstance(value, bool | int | float | str)}
-    tuples = {key: ",".join(map(str, value)) for key, value in attributes.items() if isinstance(value, tuple)}
-    return kept | tuples

@@ -5,6 +5,7 @@ Everything is drawn on one sheet of 16 x 9 units, so that the parts of a picture
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from collections import Counter
@@ -45,6 +46,17 @@ if TYPE_CHECKING:
 
 SHEET_INCHES = (13, 7.3)
 """Size of a figure that holds one picture."""
+
+
+def rendered(graph: nx.Graph[str], ending: str) -> bytes:
+    """The picture of a fabric as the bytes of a file of type ``png`` or ``svg``."""
+    from matplotlib.figure import Figure
+
+    sheet = Figure(figsize=SHEET_INCHES)
+    plot_topology(graph, ax=sheet.add_axes((0.01, 0.01, 0.98, 0.98)))
+    picture = io.BytesIO()
+    sheet.savefig(picture, format=ending, dpi=150)
+    return picture.getvalue()
 
 
 def plot_topology(machine: str | nx.Graph[str], *, ax: Axes | None = None) -> Axes:

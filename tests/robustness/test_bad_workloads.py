@@ -54,7 +54,7 @@ BAD = [
     ("training", "value = 0.15\n", "value = -0.15\n", ["tensor_exposed.value", "-0.15"]),
     ("training", "value = 0.15\n", "value = 0.95\n", ["tensor_exposed", "0.95", "0.3"]),
     ("training", "high = 0.3\n", "high = 1.3\n", ["tensor_exposed", "1.3"]),
-    ("training", 'value = 0.81\nunit = "1"\nlow = 0.7', 'value = 0.81\nunit = "1"\nlow = 0.0', ["matmul_factor"]),
+    ("training", 'value = 0.57\nunit = "1"\nlow = 0.4', 'value = 0.57\nunit = "1"\nlow = 0.0', ["matmul_factor"]),
     ("serving", "high = 2.0", "high = 1e9", ["expert_imbalance"]),
     ("train", "batch = 2048", "batch = -1", ["batch", "-1"]),
     ("train", "batch = 2048", "batch = 1000000000000", ["batch", "1000000000000"]),
