@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from supernode.compare import compare
+    from supernode.comparing import compare
     from supernode.comparison import Comparison
 
 __all__ = ["Comparison", "compare"]
@@ -19,10 +19,8 @@ __all__ = ["Comparison", "compare"]
 def __getattr__(name: str) -> Any:
     """Import the public names when they are first used: ``supernode --help`` needs none of them."""
     if name == "compare":
-        # the module of the same name would hide the function once it is imported
-        from supernode.compare import compare
+        from supernode.comparing import compare
 
-        globals()["compare"] = compare
         return compare
     if name == "Comparison":
         from supernode.comparison import Comparison

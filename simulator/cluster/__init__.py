@@ -13,7 +13,7 @@ SimPy and numpy are imported when the first simulation starts, not with this pac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.cluster.checkpoints import daly_seconds, young_daly_seconds
 from simulator.cluster.policies import POLICIES
@@ -22,8 +22,11 @@ from simulator.cluster.types import Job, JobClass, JobRecord, Report, Service, S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simulator.cluster.engine import Cluster
+
 __all__ = [
     "POLICIES",
+    "Cluster",
     "Job",
     "JobClass",
     "JobRecord",
@@ -66,3 +69,12 @@ def draw_jobs(
     from simulator.cluster.arrivals import draw
 
     return draw(classes, load=load, capacity_chips=capacity_chips, horizon_s=horizon_s, seed=seed)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the engine, and SimPy with it, when it is first asked for."""
+    if name == "Cluster":
+        from simulator.cluster.engine import Cluster
+
+        return Cluster
+    raise AttributeError(f"module 'simulator.cluster' has no attribute {name!r}")

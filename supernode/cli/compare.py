@@ -63,8 +63,8 @@ def compare(
         raise InputError("is a file", where=str(out), remedy="name a folder")
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
-        from supernode.compare import DEFAULT_SAMPLES, DEFAULT_WORKLOADS, QUICK_SAMPLES
-        from supernode.compare import compare as run
+        from supernode.comparing import DEFAULT_SAMPLES, DEFAULT_WORKLOADS, QUICK_SAMPLES
+        from supernode.comparing import compare as run
 
         result = run(
             machines,
