@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LABEL_LETTERS = 40
 _LABEL_INCHES = 2.7
-_WIDE = 100.0
+_WIDE = 1e3
 
 
 def plot_ratios(pairs: Sequence[Pair], *, ax: Axes | None = None) -> Axes:
@@ -36,7 +36,9 @@ def plot_ratios(pairs: Sequence[Pair], *, ax: Axes | None = None) -> Axes:
         face = colour if pair.probability_a_better > 0.5 else "white"
         ax.errorbar(value, row, xerr=reach, fmt="o", color=colour, mfc=face, capsize=3.5, elinewidth=1.5, markersize=6)
         note = f"{said(pair)}; a better in {percent(pair.probability_a_better)}"
-        ax.annotate(plain(note), (high, row), (8, 0), textcoords="offset points", va="center", fontsize=7.5)
+        ground = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+        at: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5, "bbox": ground}
+        ax.annotate(plain(note), (high, row), (8, 0), **at)
     ax.axvline(1, color=INK, linewidth=1)
     ax.set_yticks(
         range(len(pairs)), [wrapped(f"{pair.workload}: {head(pair.metric)}", _LABEL_LETTERS) for pair in pairs]

@@ -118,9 +118,7 @@ def byte_tick(value: float, _position: int = 0) -> str:
 
 def room(ax: Axes, inches: float) -> float:
     """Share of the width of some axes that text of so many inches takes, to be left free on the right [1]."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return min(_MOST_ROOM, inches / (figure.get_figwidth() * ax.get_position().width))
+    return min(_MOST_ROOM, inches * ax.figure.dpi / ax.bbox.width)
 
 
 def notes(comparison: Comparison, machines: Iterable[MachineResult], *, ranges: bool = True) -> Iterator[str]:
