@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -133,6 +134,29 @@ def test_collective_marks_stand_where_the_algorithm_changes(answer, ax):
     assert [curve.size_bytes[at] for at in collectives.algorithm_changes(curve)] == [2.0**10, 2.0**17, 2.0**24]
     collectives.plot_curves([curve], ax=ax)
     assert "② double-tree from 128 KiB" in texts(ax).replace("\n", " ")
+
+
+def test_sweep_of_one_collective_has_the_band_of_its_times(ax):
+    rows = [
+        (
+            SimpleNamespace(
+                kind="all-reduce",
+                ranks=8,
+                size_bytes=size,
+                seconds=1e-3,
+                busbw_bytes_per_s=size * 1e3,
+                algorithm="ring",
+            ),
+            5e-4,
+            2e-3,
+        )
+        for size in (1e6, 1e9)
+    ]
+    collectives.plot_sweep(rows, "hgx-h100", ax=ax)
+    (band,) = ax.collections
+    heights = {tuple(vertex) for vertex in band.get_paths()[0].vertices}
+    assert {(1e6, 5e8), (1e6, 2e9), (1e9, 5e11), (1e9, 2e12)} <= heights
+    assert "① ring" in texts(ax)
 
 
 def test_timeline_covers_exactly_the_chip_time_that_was_held_or_down(answer, ax):
