@@ -281,7 +281,7 @@ def _title(case: str, basis: str, entrants: list[Entrant]) -> str:
     sizes = ", ".join(f"{e.name} with {e.contender.chips:,} chips" for e in entrants)
     words = {"as-built": "As built", "chips": "Equal chips", "power": "Equal site power", "cost": "Equal capital"}
     kind = words.get(basis, "Equal peak FLOP/s")
-    return f"{'Matched case, ' if case == 'matched' else ''}{kind}: {sizes}"
+    return f"{'Matched case, equal chips' if case == 'matched' else kind}: {sizes}"
 
 
 def _ids(figures: Mapping[str, Figure]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from supernode.comparison import Influence, Pair
 from supernode.metrics import metric
+from supernode.wording import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -121,7 +122,7 @@ def verdict(a: str, b: str, name: str, ahead: float, ratio: tuple[float, float, 
     """Who is ahead in words; says so where the range holds "no difference"."""
     title = metric(name).title
     leader, share = (a, ahead) if ahead >= 0.5 else (b, 1 - ahead)
-    spread = f"{a} over {b}: {ratio[0]:.3g} ({ratio[1]:.3g} to {ratio[2]:.3g})"
+    spread = f"{a} over {b}: {number(ratio[0])} ({number(ratio[1])} to {number(ratio[2])})"
     if ratio[1] <= 1 <= ratio[2]:
         return f"{title}: no clear difference, the range holds 1; {leader} is ahead in {share:.0%} of draws; {spread}"
     return f"{title}: {leader} is ahead in {share:.0%} of draws; {spread}"

@@ -179,14 +179,17 @@ def _sent_share(kind: int, ranks: float) -> float:
 
 
 def _bounds(kind: int, size_bytes: float, part: Slice, draw: Draw, launch_s: float) -> Bounds:
-    latency = 0.0
     link_s = 0.0
     bisection_s = 0.0
     inside = 1.0
     count = float(part.chips)
     outward = outward_bandwidth(part.levels, draw)
+    along_axes, switched = 0.0, 0.0
     for i, level in enumerate(part.levels):
-        latency += draw(level.link.latency) * _farthest(level)
+        far = draw(level.link.latency) * _farthest(level)
+        # ways along axes add up; through an outer switch there is a way that passes no inner level
+        along_axes += far if level.kind == "axis" else 0.0
+        switched = max(switched, far if level.kind != "axis" else 0.0)
         if kind == _ALL_TO_ALL:
             crossing = inside * size_bytes * (count - inside) / count
         elif kind == _SEND_RECV:
@@ -196,7 +199,7 @@ def _bounds(kind: int, size_bytes: float, part: Slice, draw: Draw, launch_s: flo
         link_s = max(link_s, crossing / (inside * sum(outward[i:])))
         inside *= level.size
         bisection_s = max(bisection_s, _cut_seconds(kind, size_bytes, level, count, draw))
-    farthest = latency if kind != _SEND_RECV else min(draw(level.link.latency) for level in part.levels)
+    farthest = max(along_axes, switched) if kind != _SEND_RECV else min(draw(level.link.latency) for level in part.levels)
     return Bounds(
         injection_s=size_bytes * _sent_share(kind, count) / injection_of_levels(part.levels, draw),
         link_s=link_s,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from rich.text import Text
 from simulator.errors import InputError, unknown_name
 from simulator.figures import Figure, Source, figures_of
 from simulator.units import DISPLAY
+from supernode.cli.common import console
 
 if TYPE_CHECKING:
     from simulator.machine import Hypothesis
@@ -99,14 +99,14 @@ def show(
     if as_json:
         _print_json(_shown_json(shown))
         return
-    console = _console()
-    console.print(Text(f"{shown.kind} {shown.name}: {_plain(shown.title)}", style="bold"))
+    out = console(120)
+    out.print(Text(f"{shown.kind} {shown.name}: {_plain(shown.title)}", style="bold"))
     for name, fact in shown.facts.items():
-        console.print(Text(f"  {name}: {_plain(str(fact))}"))
+        out.print(Text(f"  {name}: {_plain(str(fact))}"))
     if shown.figures:
         _print_figures("Figures", shown.figures, shown.sources)
     for each in shown.hypotheses:
-        console.print(Text(f"Reading {each.name}, weight {each.weight:g}: {_plain(each.reason)}"))
+        out.print(Text(f"Reading {each.name}, weight {each.weight:g}: {_plain(each.reason)}"))
         if each.figures:
             _print_figures(f"Figures that {each.name} replaces", each.figures, shown.sources)
 
@@ -339,16 +339,16 @@ def _source_json(source: Source) -> dict[str, str]:
 
 def _print_figures(title: str, figures: Mapping[str, Figure], sources: Mapping[str, Source]) -> None:
     """Each figure on a line, and who says so below it: sentences fit no column."""
-    console = _console()
-    console.print(Text(f"\n{title}", style="bold"))
+    out = console(120)
+    out.print(Text(f"\n{title}", style="bold"))
     width = max(len(path) for path in figures)
     for path, figure in figures.items():
         unit = "" if figure.unit == "1" else f" {figure.unit}"
         span = f" ({figure.low:g} to {figure.high:g})" if figure.is_uncertain else ""
-        console.print(Text(f"{path:<{width}}  {figure.value:g}{unit}{span}, {figure.kind}"))
+        out.print(Text(f"{path:<{width}}  {figure.value:g}{unit}{span}, {figure.kind}"))
         source = sources[figure.source].title if figure.source else ""
         said = [_plain(part) for part in (source, figure.locator, figure.date, figure.note) if part]
-        console.print(Padding(Text("; ".join(said), style="dim"), (0, 0, 0, 4)))
+        out.print(Padding(Text("; ".join(said), style="dim"), (0, 0, 0, 4)))
 
 
 def _print_table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
@@ -357,11 +357,7 @@ def _print_table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str,
         table.add_column(column, overflow="fold", no_wrap=index == 0, vertical="top")
     for row in rows:
         table.add_row(*(Text(_plain(cell)) for cell in row))
-    _console().print(table)
-
-
-def _console() -> Console:
-    return Console(highlight=False)
+    console(120).print(table)
 
 
 def _plain(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -49,11 +50,17 @@ def quantity(
     }
 
 
-def console() -> Console:
-    """Where tables go: wide enough to be cut by the reader, plain when piped."""
+def console(piped_width: int = 160) -> Console:
+    """Where tables go: as wide as the terminal or COLUMNS says, ``piped_width`` letters where neither does."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    class Piped(Console):
+        """A console that leaves a closed pipe to the one place that knows what it means."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Piped(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else piped_width)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from simulator.errors import InputError
 from simulator.figures import Draw, Figure, figures_of
 from simulator.files import write_whole
 from simulator.units import DISPLAY, humanise
+from supernode.cli.common import console
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -185,13 +186,12 @@ def _quantity(values: list[float], figure: Figure) -> dict[str, Any]:
 
 
 def _print(report: dict[str, Any], wiring: _Wiring) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    out = console(100)
     title = wiring.graph.graph["title"]
-    console.print(Text("".join(c if c.isprintable() else " " for c in title), style="bold"))
+    out.print(Text("".join(c if c.isprintable() else " " for c in title), style="bold"))
     table = Table(show_header=False)
     rows = [(name.replace("_", " "), f"{report[name]:,}") for name in ("chips", "switches", "nodes", "edges", "links")]
     rows += [
@@ -207,7 +207,7 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
     ]
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    out.print(table)
     levels = Table("level", "kind", "size", "links", "hops", "a chip, one direction", "one hop", title="Levels")
     for level in report["levels"]:
         kind = (
@@ -216,13 +216,13 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
         links = f"2 x {level['links']:g}" if level["kind"] == "axis" else f"{level['links']:g}"
         numbers = (f"{level['size']:,}", links, str(level["hops"]))
         levels.add_row(level["name"], kind, *numbers, _shown(level["bandwidth"]), _shown(level["latency"]))
-    console.print(levels)
+    out.print(levels)
     link = wiring.entry.fabric.link
-    console.print(
+    out.print(
         f"Bandwidths are of one direction. Link bandwidth is {link.bandwidth.kind}, its latency {link.latency.kind}."
     )
     if report["reading"]:
-        console.print(Text(f"Reading: {report['reading']}", style="italic"))
+        out.print(Text(f"Reading: {report['reading']}", style="italic"))
 
 
 def _shown(quantity: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from supernode.cli.common import console
+
 if TYPE_CHECKING:
     from supernode.validation import Case, Validation
 
@@ -54,11 +56,11 @@ def _watched(cases: Sequence[Case]) -> Iterable[Case]:
     """The cases, with a progress bar on standard error where a person looks at it."""
     from rich.progress import track
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    progress_console = Console(stderr=True)
+    if not progress_console.is_terminal:
         return cases
     found: Iterator[Case] = iter(
-        track(cases, description="predicting (first run compiles kernels)", console=console, transient=True)
+        track(cases, description="predicting (first run compiles kernels)", console=progress_console, transient=True)
     )
     return found
 
@@ -66,15 +68,13 @@ def _watched(cases: Sequence[Case]) -> Iterable[Case]:
 def _print(found: Validation, out: Path | None) -> None:
     from supernode.validation.report import tables
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=NARROWEST)
+    out_table = console(NARROWEST)
     for table in tables(found):
-        console.print(table)
+        out_table.print(table)
     if found.repeated:
-        console.print(f"{found.repeated} rows stand in more than one file and count once.")
+        out_table.print(f"{found.repeated} rows stand in more than one file and count once.")
     if out is not None:
-        console.print(f"Written to {out}: validation.json, validation.png, validation.svg", markup=False)
+        out_table.print(f"Written to {out}: validation.json, validation.png, validation.svg", markup=False)
 
 
 def _write(found: Validation, text: str, out: Path) -> None:

@@ -11,7 +11,9 @@ import topologies
 from simulator.collectives import ALGORITHMS, KINDS, kernels, price
 from simulator.collectives.price import bus_factor, kind_id
 from simulator.errors import InputError
+from simulator.figures import Draw
 from simulator.machine import slice_of
+from supernode.draws import draw_number, drawn_values
 
 GB = 1e9
 MIB = 2.0**20
@@ -186,6 +188,25 @@ def test_every_collective_has_a_legal_algorithm_on_every_machine_and_respects_it
         assert priced.busbw_bytes_per_s == pytest.approx(
             size_bytes / priced.seconds * bus_factor(kind_id(kind), priced.ranks)
         )
+
+
+@pytest.mark.parametrize("machine", topologies.names("machines"))
+def test_no_draw_of_the_figures_brings_a_collective_below_its_bounds(machine):
+    """``price`` raises an internal error there, in users' runs too."""
+    found = topologies.machine(machine)
+    parts = [slice_of(found, chips) for chips in {2 * found.chips, found.chips, found.legal_chips[2]}]
+    touched = {}
+    for part in parts:
+        for kind in KINDS:
+            draw = Draw()
+            price(kind, 1.0, part, draw=draw)
+            touched |= draw.touched
+    values = drawn_values(touched.values(), 40, seed=1)
+    for index in range(40):
+        for part in parts:
+            for kind in KINDS:
+                for size_bytes in (8.0, 1e6, 1e9):
+                    price(kind, size_bytes, part, draw=draw_number(values, index))
 
 
 def test_plain_and_compiled_kernels_agree_to_the_last_bit():
