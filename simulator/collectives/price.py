@@ -199,7 +199,9 @@ def _bounds(kind: int, size_bytes: float, part: Slice, draw: Draw, launch_s: flo
         link_s = max(link_s, crossing / (inside * sum(outward[i:])))
         inside *= level.size
         bisection_s = max(bisection_s, _cut_seconds(kind, size_bytes, level, count, draw))
-    farthest = max(along_axes, switched) if kind != _SEND_RECV else min(draw(level.link.latency) for level in part.levels)
+    farthest = max(along_axes, switched)
+    if kind == _SEND_RECV:
+        farthest = min(draw(level.link.latency) for level in part.levels)
     return Bounds(
         injection_s=size_bytes * _sent_share(kind, count) / injection_of_levels(part.levels, draw),
         link_s=link_s,
