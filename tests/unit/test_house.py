@@ -29,7 +29,7 @@ HOMES = {
     "simpy": ("simulator.cluster.", "simulator.serving."),
     "matplotlib": ("supernode.plots.",),
 }
-HEAVY = ("numba", "pandas", "pyarrow", "scipy", "matplotlib", "networkx", "simpy", "SALib", "jinja2")
+HEAVY = ("numba", "pandas", "pyarrow", "scipy", "matplotlib", "networkx", "simpy", "jinja2")
 KERNELS_IMPORT = ("__future__", "math", "numba", "numpy")
 
 
