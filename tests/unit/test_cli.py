@@ -246,6 +246,13 @@ def test_a_comparison_in_which_one_machine_has_an_answer_is_an_answer(supernode)
     assert found["gb200-nvl72"]["outcomes"]["train-llama3-70b"]["status"] == "ok"
 
 
+def test_a_day_on_less_than_a_scheduler_hands_out_has_no_answer_and_is_no_error(supernode):
+    # the matched case cuts scaleX640 to 8 chips, and its scheduler hands out groups of 40
+    code, out, err = supernode("compare", "hgx-h100", "scalex640", "-w", "cluster-day", "--samples", "8", "--json")
+    assert code == 0, err
+    assert json.loads(out)["matched"]["machines"]["scalex640"]["outcomes"]["cluster-day"]["status"] == "infeasible"
+
+
 def test_a_bug_of_ours_leaves_with_70_and_says_whose_it_is(supernode, monkeypatch):
     def broken(*_args, **_kwargs):
         raise ZeroDivisionError("the moon")
