@@ -45,6 +45,7 @@ def plot_curves(curves: Sequence[Curve], *, ax: Axes | None = None, first: int =
     ax.yaxis.set_major_formatter(FuncFormatter(tick))
     ax.set_xlabel("Message size, as in nccl-tests")
     ax.set_ylabel("Bus bandwidth [B/s]")
+    ax.set_axisbelow(True)
     ax.grid(color="#DDDDDD", linewidth=0.6)
     ax.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.16), frameon=False, fontsize=7.5, handlelength=3)
     return ax

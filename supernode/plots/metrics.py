@@ -83,6 +83,7 @@ def plot_bars(case: Case, metrics: Sequence[str], *, ax: Axes | None = None, lab
     ax.set_yticks(range(len(found)), [wrapped(group.label, _LABEL_LETTERS) for group in found])
     ax.set_ylim(len(found) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
+    ax.set_axisbelow(True)
     ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     return ax
 

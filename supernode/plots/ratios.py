@@ -55,5 +55,6 @@ def plot_ratios(pairs: Sequence[Pair], *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_formatter(FuncFormatter(tick))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("Ratio of a to b, logarithmic")
+    ax.set_axisbelow(True)
     ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     return ax
