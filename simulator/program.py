@@ -129,6 +129,24 @@ class Program:
     kv_values_per_token: float
     kv_window_values_per_token: float
 
+    def counts(self) -> tuple[float, ...]:
+        """What kernels need to know of the model beside the rows, in the order of :mod:`simulator.training.kernels`."""
+        model, experts = self.model, self.model.experts
+        return (
+            model.hidden,
+            model.layers,
+            self.moe_layers,
+            experts.count if experts else 1,
+            experts.active if experts else 1,
+            experts.shared if experts else 0,
+            self.split_parameters_per_layer,
+            self.whole_parameters_per_layer,
+            self.expert_parameters_per_layer,
+            self.embedding_parameters,
+            self.kv_values_per_token,
+            model.vocab,
+        )
+
 
 Recompute = Literal["none", "selective", "full"]
 

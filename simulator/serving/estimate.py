@@ -190,7 +190,6 @@ class _Arrays:
         if stack.serving is None:
             raise InputError(f"stack {stack.name!r} does not serve", remedy="name a stack with a [serving] table")
         model, figures = program.model, stack.serving
-        experts = model.experts
         heads = 1 if model.latent else model.kv_heads
         absorbed = (0, 0)
         if model.latent:
@@ -200,18 +199,7 @@ class _Arrays:
         self.chip: NDArray[np.float64] = chip_row(machine.chip, dtype, draw)
         self.counts: NDArray[np.float64] = np.array(
             [
-                model.hidden,
-                model.layers,
-                program.moe_layers,
-                experts.count if experts else 1,
-                experts.active if experts else 1,
-                experts.shared if experts else 0,
-                program.split_parameters_per_layer,
-                program.whole_parameters_per_layer,
-                program.expert_parameters_per_layer,
-                program.embedding_parameters,
-                program.kv_values_per_token,
-                model.vocab,
+                *program.counts(),
                 heads,
                 program.kv_window_values_per_token,
                 model.window,

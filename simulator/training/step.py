@@ -105,25 +105,7 @@ def training_arrays(
     if stack.training is None:
         raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
     shares = stack.training
-    model = program.model
-    experts = model.experts
-    counts = np.array(
-        [
-            model.hidden,
-            model.layers,
-            program.moe_layers,
-            experts.count if experts else 1,
-            experts.active if experts else 1,
-            experts.shared if experts else 0,
-            program.split_parameters_per_layer,
-            program.whole_parameters_per_layer,
-            program.expert_parameters_per_layer,
-            program.embedding_parameters,
-            program.kv_values_per_token,
-            model.vocab,
-        ],
-        dtype=np.float64,
-    )
+    counts = np.array(program.counts(), dtype=np.float64)
     row = np.array(
         [
             draw(shares.tensor_exposed),
