@@ -15,6 +15,7 @@ import msgspec
 from simulator.figures import (
     Bytes,
     BytesPerSecond,
+    Date,
     Figure,
     Flops,
     PerSecond,
@@ -63,6 +64,13 @@ class ChipPower(Entry, frozen=True):
     idle: Ratio
 
 
+class Dates(Entry, frozen=True):
+    """When something was announced, and when it could first be had [year]."""
+
+    announced: Date | None = None
+    available: Date | None = None
+
+
 class Chip(Entry, frozen=True):
     """One accelerator package."""
 
@@ -74,6 +82,7 @@ class Chip(Entry, frozen=True):
     hbm: Memory
     power: ChipPower
     price: Usd | None = None
+    dates: Dates | None = None
     note: Line = ""
 
     def dtype(self, wanted: Dtype) -> Dtype:

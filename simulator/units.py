@@ -28,6 +28,7 @@ UNITS: dict[str, dict[str, float]] = {
     "usd_per_j": {"USD/kWh": 1.0 / 3.6e6},
     "per_s": {"1/s": 1.0, "1/h": 1.0 / _HOUR_S, "1/day": 1.0 / _DAY_S, "FIT": 1e-9 / _HOUR_S},
     "kg_per_j": {"g/kWh": 1e-3 / 3.6e6, "kg/kWh": 1.0 / 3.6e6},
+    "date": {"year": 1.0},
     "1": {"1": 1.0, "%": 0.01},
 }
 """Dimension -> unit as written -> factor to the SI base unit. The key of a dimension is also its suffix in names."""
@@ -43,6 +44,7 @@ DISPLAY = {
     "usd_per_j": "USD/J",
     "per_s": "1/s",
     "kg_per_j": "kg/J",
+    "date": "year",
     "1": "1",
 }
 """Dimension -> the SI unit as printed."""

@@ -1,5 +1,29 @@
 """What machines are and how they are wired: the catalogue (TOML) and the graph builders."""
 
-from topologies.load import chip, entry, machine, names, network, network_entry, resolve, sources, sources_of
+from topologies.load import (
+    chip,
+    entry,
+    machine,
+    names,
+    network,
+    network_entry,
+    resolve,
+    shared,
+    sources,
+    sources_of,
+    undisclosed,
+)
 
-__all__ = ["chip", "entry", "machine", "names", "network", "network_entry", "resolve", "sources", "sources_of"]
+__all__ = [
+    "chip",
+    "entry",
+    "machine",
+    "names",
+    "network",
+    "network_entry",
+    "resolve",
+    "shared",
+    "sources",
+    "sources_of",
+    "undisclosed",
+]

@@ -23,6 +23,7 @@ LARGEST = {
     "usd_per_j": 1.0,
     "per_s": 1.0,
     "kg_per_j": 1.0,
+    "date": 2100.0,
     "1": 1e5,
 }
 """Dimension -> the largest number in SI base units that is taken for a figure of one machine rather than for a slip."""

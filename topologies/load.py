@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from simulator.errors import InputError, unknown_name
+from simulator.errors import InputError, InternalError, unknown_name
 from simulator.figures import Figure, Source, figures_of, settle, settle_all
 from simulator.files import parse_toml, read_text
-from simulator.machine import Chip, Hypothesis, Machine, Network
+from simulator.machine import Chip, Hypothesis, Machine, Network, Reliability, Site, Software
 from topologies.checks import check_chip, check_figure, check_figures, check_machine, path_of
-from topologies.schema import Kind, MachineEntry, NetworkEntry, Sources
+from topologies.schema import Kind, MachineEntry, NetworkEntry, Sources, UndisclosedChip
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent / "catalogue"
-KINDS: tuple[Kind, ...] = ("machines", "chips", "networks")
+KINDS: tuple[Kind, ...] = ("machines", "chips", "networks", "sites", "software", "reliability")
+SHARED: dict[Kind, type[Any]] = {"sites": Site, "software": Software, "reliability": Reliability}
+"""What machines share by name: folder of the catalogue -> struct."""
+FIELDS: dict[str, Kind] = {"site": "sites", "software": "software", "reliability": "reliability"}
+"""Field of a machine -> folder of the entries that it may name."""
 
 
 def machine(name_or_path: str, hypothesis: str = "") -> Machine:
@@ -52,6 +57,17 @@ def sources_of(name_or_path: str) -> Sources:
 def chip(name: str) -> Chip:
     """The chip of this name in the catalogue."""
     return _named_chip(resolve("chips", name))
+
+
+def undisclosed(name: str) -> UndisclosedChip | None:
+    """What is known of a chip about which too little is known to simulate it; None for any other chip."""
+    found = _named_chip_file(resolve("chips", name))
+    return found if isinstance(found, UndisclosedChip) else None
+
+
+def shared(kind: Kind, name: str) -> Any:
+    """A site, software or reliability entry that machines share, with its figures settled."""
+    return _named_shared(kind, resolve(kind, name))
 
 
 def network(name: str) -> Network:
@@ -114,10 +130,34 @@ def _named_reading(name: str) -> _Reading:
     return _read_machine(path, _shown(path))
 
 
-@functools.cache
 def _named_chip(name: str) -> Chip:
+    found = _named_chip_file(name)
+    if isinstance(found, UndisclosedChip):
+        raise InputError(
+            f"{name} cannot be simulated: {found.undisclosed}",
+            remedy="write a chip file of your own beside your machine's, with figures that you stand for",
+        )
+    return found
+
+
+@functools.cache
+def _named_chip_file(name: str) -> Chip | UndisclosedChip:
     path = ROOT / "chips" / f"{name}.toml"
+    text = read_text(path)
+    if re.search(r"^undisclosed\s*=", text, re.MULTILINE):
+        found = settle_all(parse_toml(text, UndisclosedChip, _shown(path)), f"chip/{name}", _shown(path))
+        check_figures(found, _shown(path), sources())
+        return found
     return _read_chip(path, _shown(path), sources())
+
+
+@functools.cache
+def _named_shared(kind: Kind, name: str) -> Any:
+    path = ROOT / kind / f"{name}.toml"
+    where = _shown(path)
+    found = settle_all(parse_toml(read_text(path), SHARED[kind], where), f"{kind}/{name}", where)
+    check_figures(found, where, sources())
+    return found
 
 
 @functools.cache
@@ -128,7 +168,7 @@ def _named_network(name: str) -> NetworkEntry:
 
 @functools.cache
 def _aliases(kind: Kind) -> Mapping[str, str]:
-    if kind == "chips":
+    if kind not in {"machines", "networks"}:
         return {}
     read = entry if kind == "machines" else network_entry
     return {alias: name for name in names(kind) for alias in read(name).aliases}
@@ -166,6 +206,12 @@ def _read_machine(path: Path, where: str) -> _Reading:
     used_network = _read_beside(found.network, "networks", path, known) if is_own else None
     used_chip = used_chip or _at(f"{where}: chip", chip, found.chip)
     used_network = used_network or _at(f"{where}: network", network_entry, found.network)
+    named = {
+        name: _at(f"{where}: {name}", functools.partial(shared, kind), getattr(found, name))
+        for name, kind in FIELDS.items()
+        if isinstance(getattr(found, name), str)
+    }
+    found = msgspec.structs.replace(found, **named)
     settled = tuple(_settled(each, found, used_chip, known, where) for each in raw.hypotheses)
     found = msgspec.structs.replace(found, hypotheses=settled)
     check_machine(found, where)
@@ -235,8 +281,15 @@ def _settled(hypothesis: Hypothesis, entry: MachineEntry, chip: Chip, known: Sou
 
 def figures_by_path(entry: MachineEntry, chip: Chip) -> dict[str, Figure]:
     """The figures that a hypothesis can replace: those of the machine by path, those of its chip under ``chip.``."""
-    own = {path_of(figure): figure for figure in figures_of(entry) if not path_of(figure).startswith("published.")}
+    own = {_path_in(figure): figure for figure in figures_of(entry) if not path_of(figure).startswith("published.")}
     return own | {f"chip.{path_of(figure)}": figure for figure in figures_of(chip)}
+
+
+def _path_in(figure: Figure) -> str:
+    """The path of a figure in its machine, also where it stands in an entry that machines share."""
+    folder = figure.key.partition("/")[0]
+    field = next((f"{name}." for name, kind in FIELDS.items() if kind == folder), "")
+    return field + path_of(figure)
 
 
 def _assembled(read: _Reading, name: str) -> Machine:
@@ -264,11 +317,11 @@ def _assembled(read: _Reading, name: str) -> Machine:
         chip=chip,
         chips=entry.chips,
         network=read.network,
-        software=entry.software,
+        software=_struct(entry.software),
         power=entry.power,
-        site=entry.site,
+        site=_struct(entry.site),
         prices=entry.prices,
-        reliability=entry.reliability,
+        reliability=_struct(entry.reliability),
         allocation=entry.allocation,
         stacks={phase: str(stack) for phase, stack in entry.stacks.items()},
         hypothesis=name,
@@ -276,6 +329,13 @@ def _assembled(read: _Reading, name: str) -> Machine:
         slice_levels=functools.partial(builder.levels, entry.fabric),
         legal_chips=builder.legal_chips(entry.fabric),
     )
+
+
+def _struct(table: T | str) -> T:
+    """A table of a machine's file, after reading has put the shared entry in the place of its name."""
+    if isinstance(table, str):
+        raise InternalError(f"{table} was not read")
+    return table
 
 
 def _replaced(node: T, path: list[str], figure: Figure) -> T:

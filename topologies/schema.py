@@ -13,6 +13,7 @@ from simulator.figures import Bytes, BytesPerSecond, Flops, Source, Usd, Watts
 from simulator.machine import (
     Allocation,
     Count,
+    Dates,
     Dtype,
     Entry,
     Hypothesis,
@@ -26,7 +27,7 @@ from simulator.machine import (
 )
 from topologies.fabrics import MachineFabric, NetworkFabric
 
-Kind = Literal["machines", "chips", "networks"]
+Kind = Literal["machines", "chips", "networks", "sites", "software", "reliability"]
 """The folders of the catalogue."""
 
 Phase = Literal["training", "serving"]
@@ -59,6 +60,7 @@ class Published(Entry, frozen=True):
 class MachineEntry(Entry, frozen=True):
     """One machine: a chip by name, how many, how they are wired, and what the whole draws, costs and suffers.
 
+    ``software``, ``site`` and ``reliability`` are tables of their own or the names of entries that machines share.
     ``reading`` says in a sentence which reading of the disclosures the figures in the file are; ``hypotheses`` are the
     readings with their weights, the first of them being the one in the file. ``power_basis`` says what the stated
     power includes. ``sources`` lets a user's own file bring its sources along.
@@ -71,20 +73,31 @@ class MachineEntry(Entry, frozen=True):
     chips: Count
     network: Name
     fabric: MachineFabric
-    software: Software
+    software: Name | Software
     power: MachinePower
-    site: Site
+    site: Name | Site
     prices: Prices
-    reliability: Reliability
+    reliability: Name | Reliability
     allocation: Allocation
     stacks: dict[Phase, Name]
     aliases: Aliases = ()
+    dates: Dates | None = None
     reading: Line = ""
     power_basis: Line = ""
     note: Line = ""
     hypotheses: Annotated[tuple[Hypothesis, ...], msgspec.Meta(max_length=16)] = ()
     published: Published | None = None
     sources: Sources = msgspec.field(default_factory=dict)
+
+
+class UndisclosedChip(Entry, frozen=True):
+    """A chip of which too little is known to simulate anything: ``undisclosed`` says what is known and what is not."""
+
+    name: Name
+    title: Line
+    vendor: Line
+    undisclosed: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+    dates: Dates | None = None
 
 
 class NetworkEntry(Entry, frozen=True):
