@@ -9,7 +9,20 @@ from simulator import units
 from simulator.errors import InputError, unknown_name
 from simulator.figures import Figure, Source, figures_of
 from simulator.machine import Chip, Hypothesis
-from topologies.fabrics import LeafSpine, MachineFabric, StarPlanes, Torus, TwoTierPlanes
+from topologies.fabrics import (
+    Dragonfly,
+    FixedTorus,
+    FullMesh,
+    HammingMesh,
+    LeafSpine,
+    MachineFabric,
+    MeshedRacks,
+    PcieTree,
+    StarPlanes,
+    SwitchedSleds,
+    Torus,
+    TwoTierPlanes,
+)
 from topologies.schema import MachineEntry
 
 LARGEST = {
@@ -96,14 +109,24 @@ def check_chip(chip: Chip, where: str) -> None:
 def chips_of(fabric: MachineFabric) -> int:
     """How many chips a fabric joins."""
     match fabric:
-        case Torus():
+        case Torus() | FixedTorus():
             return math.prod(fabric.dims)
-        case StarPlanes():
+        case StarPlanes() | FullMesh():
             return fabric.chips
         case TwoTierPlanes():
             return fabric.nodes * fabric.chips_per_node
         case LeafSpine():
             return fabric.groups * fabric.chips_per_group
+        case MeshedRacks():
+            return fabric.racks * math.prod(fabric.dims)
+        case Dragonfly():
+            return fabric.groups * fabric.nodes * fabric.chips_per_node
+        case PcieTree():
+            return fabric.hosts * fabric.switches * fabric.chips_per_switch
+        case HammingMesh():
+            return math.prod(fabric.board) * math.prod(fabric.boards)
+        case SwitchedSleds():
+            return fabric.racks * fabric.sleds_per_rack * fabric.chips_per_sled
 
 
 def check_machine(entry: MachineEntry, where: str) -> None:

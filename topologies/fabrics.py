@@ -9,6 +9,7 @@ import msgspec
 from simulator.figures import BytesPerSecond
 from simulator.machine import Count, Entry, Link
 
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Dims = Annotated[tuple[Count, ...], msgspec.Meta(min_length=1, max_length=6)]
 
 
@@ -16,12 +17,14 @@ class Torus(Entry, frozen=True, tag_field="builder", tag="torus"):
     """An n-dimensional torus made of cubes whose faces are joined through optical circuit switches.
 
     ``dims`` chips along each axis; ``cube`` chips along each axis of a cube (divides ``dims``); one ``link`` to each
-    neighbour. Slices are whole cubes in any legal shape, every axis of a slice closes to a ring.
+    neighbour. Slices are whole cubes in any legal shape, every axis of a slice closes to a ring. Where ``is_twistable``
+    a slice of k x k x 2k or k x 2k x 2k chips may be wired as a twisted torus.
     """
 
     dims: Dims
     cube: Dims
     link: Link
+    is_twistable: bool = False
 
 
 class StarPlanes(Entry, frozen=True, tag_field="builder", tag="star-planes"):
@@ -54,7 +57,9 @@ class TwoTierPlanes(Entry, frozen=True, tag_field="builder", tag="two-tier-plane
 
 
 class LeafSpine(Entry, frozen=True, tag_field="builder", tag="leaf-spine"):
-    """Groups of chips on leaf switches, joined by spine switches without oversubscription.
+    """Groups of chips on leaf switches, joined by spine switches.
+
+    ``oversubscription`` is what goes into a leaf from its chips over what it sends to the spines (1: nothing is lost).
 
     ``link`` joins a chip to each of its group's ``leaves``; each leaf reaches every spine with
     ``chips_per_group`` / ``spines`` times that bandwidth.
@@ -65,6 +70,103 @@ class LeafSpine(Entry, frozen=True, tag_field="builder", tag="leaf-spine"):
     chips_per_node: Count
     leaves: Count
     spines: Count
+    link: Link
+    oversubscription: Annotated[float, msgspec.Meta(ge=1, le=64)] = 1.0
+
+
+class FixedTorus(Entry, frozen=True, tag_field="builder", tag="fixed-torus"):
+    """An n-dimensional torus or mesh without optical switches: slices are boxes of the listed shapes.
+
+    ``dims`` chips along each axis; ``share`` of the bandwidth of ``link`` that a link along each axis has (all 1 if
+    empty); ``wraps`` says which axes close to a ring over their whole length (all if empty): a slice that does not span
+    such an axis is open along it. ``slices`` lists the legal shapes below the whole, e.g. ``[[4, 4], [8, 8]]``.
+    """
+
+    dims: Dims
+    link: Link
+    share: Annotated[tuple[Share, ...], msgspec.Meta(max_length=6)] = ()
+    wraps: Annotated[tuple[bool, ...], msgspec.Meta(max_length=6)] = ()
+    slices: Annotated[tuple[Dims, ...], msgspec.Meta(max_length=4096)] = ()
+
+
+class FullMesh(Entry, frozen=True, tag_field="builder", tag="full-mesh"):
+    """Chips of one node with ``links_per_pair`` direct links between every two of them; no switch."""
+
+    chips: Count
+    links_per_pair: Count
+    link: Link
+
+
+class MeshedRacks(Entry, frozen=True, tag_field="builder", tag="meshed-racks"):
+    """Racks whose chips form an n-dimensional full mesh, joined by switch planes of two tiers (UB-Mesh, Atlas 950).
+
+    In a rack of ``dims`` chips every chip has one link to each other chip of its row along each axis. Up from the rack
+    lead ``planes`` planes: in each every chip has one ``link`` to the rack's first-tier switch, which has one to each
+    of the plane's ``spines``; with as many spines as chips in a rack nothing is oversubscribed.
+    """
+
+    dims: Dims
+    racks: Count
+    planes: Count
+    spines: Count
+    link: Link
+
+
+class Dragonfly(Entry, frozen=True, tag_field="builder", tag="dragonfly"):
+    """Groups of nodes in which all chips reach each other, joined group to group by direct links.
+
+    ``groups`` groups of ``nodes`` nodes of ``chips_per_node`` chips; inside a node a full mesh of ``link``; between
+    any two nodes of a group ``local_links``, between any two groups ``global_links``.
+    """
+
+    groups: Count
+    nodes: Count
+    chips_per_node: Count
+    local_links: Count
+    global_links: Count
+    link: Link
+
+
+class PcieTree(Entry, frozen=True, tag_field="builder", tag="pcie-tree"):
+    """Chips under PCIe switches under a host: ``hosts`` hosts of ``switches`` switches of ``chips_per_switch`` chips.
+
+    ``link`` joins a chip to its switch; ``uplinks`` of them a switch to its host; hosts of one machine reach each other
+    over ``host_links`` of them.
+    """
+
+    hosts: Count
+    switches: Count
+    chips_per_switch: Count
+    uplinks: Count
+    host_links: Count
+    link: Link
+
+
+class HammingMesh(Entry, frozen=True, tag_field="builder", tag="hamming-mesh"):
+    """Boards of ``board`` chips (a mesh), arranged in ``boards``; rows and columns of chips join by edge switches.
+
+    Hoefler et al., SC22: every row of chips, and every column, has a fat tree that its boards' edge chips reach.
+    """
+
+    board: Annotated[Dims, msgspec.Meta(min_length=2, max_length=2)]
+    boards: Annotated[Dims, msgspec.Meta(min_length=2, max_length=2)]
+    link: Link
+
+
+class SwitchedSleds(Entry, frozen=True, tag_field="builder", tag="switched-sleds"):
+    """Sleds of chips on a switch of their own, racks of sleds on rack switches, twins across two racks (Trn3 Gen2).
+
+    A chip has ``sled_links`` to its sled's switch, ``rack_links`` spread over its rack's ``rack_switches``, and
+    ``twin_links`` straight to the chip in its place in the other rack (0 or 1 rack: none).
+    """
+
+    racks: Count
+    sleds_per_rack: Count
+    chips_per_sled: Count
+    rack_switches: Count
+    sled_links: Count
+    rack_links: Count
+    twin_links: Annotated[int, msgspec.Meta(ge=0, le=64)]
     link: Link
 
 
@@ -80,5 +182,17 @@ class RailFatTree(Entry, frozen=True, tag_field="builder", tag="rail-fat-tree"):
     link: Link
 
 
-MachineFabric = Torus | StarPlanes | TwoTierPlanes | LeafSpine
+MachineFabric = (
+    Torus
+    | StarPlanes
+    | TwoTierPlanes
+    | LeafSpine
+    | FixedTorus
+    | FullMesh
+    | MeshedRacks
+    | Dragonfly
+    | PcieTree
+    | HammingMesh
+    | SwitchedSleds
+)
 NetworkFabric = RailFatTree
