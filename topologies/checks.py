@@ -110,23 +110,24 @@ def chips_of(fabric: MachineFabric) -> int:
     """How many chips a fabric joins."""
     match fabric:
         case Torus() | FixedTorus():
-            return math.prod(fabric.dims)
+            count = math.prod(fabric.dims)
         case StarPlanes() | FullMesh():
-            return fabric.chips
+            count = fabric.chips
         case TwoTierPlanes():
-            return fabric.nodes * fabric.chips_per_node
+            count = fabric.nodes * fabric.chips_per_node
         case LeafSpine():
-            return fabric.groups * fabric.chips_per_group
+            count = fabric.groups * fabric.chips_per_group
         case MeshedRacks():
-            return fabric.racks * math.prod(fabric.dims)
+            count = fabric.racks * math.prod(fabric.dims)
         case Dragonfly():
-            return fabric.groups * fabric.nodes * fabric.chips_per_node
+            count = fabric.groups * fabric.nodes * fabric.chips_per_node
         case PcieTree():
-            return fabric.hosts * fabric.switches * fabric.chips_per_switch
+            count = fabric.hosts * fabric.switches * fabric.chips_per_switch
         case HammingMesh():
-            return math.prod(fabric.board) * math.prod(fabric.boards)
+            count = math.prod(fabric.board) * math.prod(fabric.boards)
         case SwitchedSleds():
-            return fabric.racks * fabric.sleds_per_rack * fabric.chips_per_sled
+            count = fabric.racks * fabric.sleds_per_rack * fabric.chips_per_sled
+    return count
 
 
 def check_machine(entry: MachineEntry, where: str) -> None:

@@ -148,8 +148,8 @@ class HammingMesh(Entry, frozen=True, tag_field="builder", tag="hamming-mesh"):
     Hoefler et al., SC22: every row of chips, and every column, has a fat tree that its boards' edge chips reach.
     """
 
-    board: Annotated[Dims, msgspec.Meta(min_length=2, max_length=2)]
-    boards: Annotated[Dims, msgspec.Meta(min_length=2, max_length=2)]
+    board: tuple[Count, Count]
+    boards: tuple[Count, Count]
     link: Link
 
 
