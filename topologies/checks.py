@@ -106,28 +106,27 @@ def check_chip(chip: Chip, where: str) -> None:
             raise InputError(f"{dtype} has no peak", where=f"{where}: matmul.fraction.{dtype}", remedy="take it out")
 
 
-def chips_of(fabric: MachineFabric) -> int:
+def chips_of(fabric: MachineFabric) -> int:  # noqa: PLR0911 - one return for each kind of fabric
     """How many chips a fabric joins."""
     match fabric:
         case Torus() | FixedTorus():
-            count = math.prod(fabric.dims)
+            return math.prod(fabric.dims)
         case StarPlanes() | FullMesh():
-            count = fabric.chips
+            return fabric.chips
         case TwoTierPlanes():
-            count = fabric.nodes * fabric.chips_per_node
+            return fabric.nodes * fabric.chips_per_node
         case LeafSpine():
-            count = fabric.groups * fabric.chips_per_group
+            return fabric.groups * fabric.chips_per_group
         case MeshedRacks():
-            count = fabric.racks * math.prod(fabric.dims)
+            return fabric.racks * math.prod(fabric.dims)
         case Dragonfly():
-            count = fabric.groups * fabric.nodes * fabric.chips_per_node
+            return fabric.groups * fabric.nodes * fabric.chips_per_node
         case PcieTree():
-            count = fabric.hosts * fabric.switches * fabric.chips_per_switch
+            return fabric.hosts * fabric.switches * fabric.chips_per_switch
         case HammingMesh():
-            count = math.prod(fabric.board) * math.prod(fabric.boards)
+            return math.prod(fabric.board) * math.prod(fabric.boards)
         case SwitchedSleds():
-            count = fabric.racks * fabric.sleds_per_rack * fabric.chips_per_sled
-    return count
+            return fabric.racks * fabric.sleds_per_rack * fabric.chips_per_sled
 
 
 def check_machine(entry: MachineEntry, where: str) -> None:
