@@ -18,6 +18,7 @@ T = TypeVar("T")
 LARGEST_BYTES = 1 << 20
 DEEPEST = 12
 MOST_DOTS = 12
+LONGEST_NAME = 120
 _HEAD = re.compile(r"^\s*\[{0,2}\s*([^=#\n]*)", re.MULTILINE)
 _PATH = re.compile(r" - at `\$\.?([^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
@@ -139,10 +140,48 @@ def _keys(kind: Any, seen: set[Any]) -> set[str]:
     return keys - {"key", "dimension"}
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where there is none.
+
+    Raises
+    ------
+    InputError : it cannot be made or written to
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(path, os.W_OK | os.X_OK)
+    except FileExistsError:
+        raise InputError("is a file", where=_short(path), remedy="name a folder") from None
+    except OSError as error:
+        raise InputError(
+            f"cannot be made: {error.strerror}", where=_short(path), remedy="name another folder"
+        ) from None
+    if not is_writable:
+        raise InputError("cannot be written to", where=_short(path), remedy="name another folder")
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees all of it or none: temporary file, fsync, rename."""
-    data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that a reader sees all of it or none: temporary file, fsync, rename.
+
+    Raises
+    ------
+    InputError : the file or its folder cannot be written
+    """
+    make_folder(path.parent)
+    try:
+        _write(path, content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error.strerror}", where=_short(path), remedy="name another file"
+        ) from None
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
+
+
+def _write(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as handle:

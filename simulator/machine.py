@@ -30,7 +30,9 @@ from simulator.figures import (
 Dtype = Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4"]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 Line = Annotated[str, msgspec.Meta(max_length=2000)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=1_048_576)]
+MOST_CHIPS = 1_048_576
+"""More chips than any announced cluster has; what asks for more is a slip of the keys."""
+Count = Annotated[int, msgspec.Meta(ge=1, le=MOST_CHIPS)]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -256,6 +258,8 @@ def slice_of(machine: Machine, chips: int) -> Slice:
     """
     from simulator.errors import InputError
 
+    if chips > MOST_CHIPS:
+        raise InputError(f"{chips} chips are out of bounds", remedy=f"ask for at most {MOST_CHIPS:,} chips")
     if chips <= machine.chips:
         return Slice(machine, chips, 1, machine.slice_levels(chips))
     machines, rest = divmod(chips, machine.chips)

@@ -193,6 +193,9 @@ class Evaluator:
     def _cluster(self, task: ClusterTask, draw: Draw) -> Answer:
         machine, chips = self.machine, self.contender.chips
         unit = machine.allocation.chips
+        if chips < unit:
+            why = f"{chips} chips are less than one {machine.allocation.unit} of {unit}, which the scheduler hands out"
+            return Answer({}, infeasible=Infeasible(why))
         reliability = machine.reliability
         services, missing = self._services(task, draw)
         held = sum(-(-service.chips // unit) * unit for service in services)

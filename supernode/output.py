@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from simulator.errors import InputError
-from simulator.files import write_whole
+from simulator.files import make_folder, write_whole
 from supernode.frames import write_parquet
 from supernode.plots.save import write_plots
 from supernode.report import write_report
@@ -23,20 +22,15 @@ def write_all(comparison: Comparison, folder: Path, tell: Callable[[str, int, in
 
     Raises
     ------
-    InputError : the folder cannot be made or written to
+    simulator.errors.InputError : the folder cannot be made or written to
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tell("writing summary and results", 0, 3)
-        summary, results, report = folder / "summary.json", folder / "results.parquet", folder / "report.html"
-        write_whole(summary, json.dumps(comparison.to_json(), indent=1, sort_keys=True, allow_nan=False) + "\n")
-        write_parquet(comparison, results)
-        tell("drawing plots", 1, 3)
-        plots = write_plots(comparison, folder)
-        tell("writing report", 2, 3)
-        write_report(comparison, report, plots=plots)
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error.strerror}", where=str(folder), remedy="name another folder"
-        ) from None
+    make_folder(folder)
+    tell("writing summary and results", 0, 3)
+    summary, results, report = folder / "summary.json", folder / "results.parquet", folder / "report.html"
+    write_whole(summary, json.dumps(comparison.to_json(), indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_parquet(comparison, results)
+    tell("drawing plots", 1, 3)
+    plots = write_plots(comparison, folder)
+    tell("writing report", 2, 3)
+    write_report(comparison, report, plots=plots)
     return [report, summary, results, *plots]

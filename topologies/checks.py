@@ -41,6 +41,8 @@ LARGEST = {
 }
 """Dimension -> the largest number in SI base units that is taken for a figure of one machine rather than for a slip."""
 
+TINY = 1e-6
+"""Least of a share or of a divisor: less is a slip, and what is divided by it out of all proportion."""
 _SHARES = frozenset({"fraction", "attention_fraction"})
 _DIVISORS = frozenset({"life", "half_size"})
 _WEIGHT_SLACK = 1e-9
@@ -66,11 +68,11 @@ def check_figure(figure: Figure, where: str, sources: Mapping[str, Source]) -> N
     """Check one settled figure; see :func:`check_figures`."""
     if figure.source and figure.source not in sources:
         raise unknown_name("source", figure.source, sources, where=f"{where}.source")
-    least, above_zero, most = _limits(figure)
+    least, most = _limits(figure)
     unit = units.DISPLAY[figure.dimension]
-    if figure.si_low < least or (above_zero and figure.si_low == 0):
-        bound = "more than 0" if above_zero else f"at least {least:g}"
-        raise InputError(f"{figure.low:g} {figure.unit} is not {bound}", where=f"{where}.low", remedy="raise it")
+    if figure.si_low < least:
+        shown = "more than 0" if least == TINY else f"at least {least:g} {unit}"
+        raise InputError(f"{figure.low:g} {figure.unit} is not {shown}", where=f"{where}.low", remedy="raise it")
     if figure.si_high > most:
         raise InputError(
             f"{figure.high:g} {figure.unit} is out of all proportion, above {most:g} {unit}",
@@ -79,17 +81,19 @@ def check_figure(figure: Figure, where: str, sources: Mapping[str, Source]) -> N
         )
 
 
-def _limits(figure: Figure) -> tuple[float, bool, float]:
-    """Least number in SI base units, whether zero is refused as well, and the largest number."""
+def _limits(figure: Figure) -> tuple[float, float]:
+    """The least and the largest number in SI base units; what is divided by has a least above zero."""
     *inner, last = path_of(figure).split("@")[0].split(".")
     if last in _SHARES or (inner and inner[-1] in _SHARES):
-        return 0.0, True, 1.0
+        return TINY, 1.0
     if last == "idle":
-        return 0.0, False, 1.0
+        return 0.0, 1.0
     if last == "pue":
-        return 1.0, False, LARGEST["1"]
-    above_zero = figure.dimension in {"bytes", "bytes_per_s", "flops"} or last in _DIVISORS
-    return 0.0, above_zero, LARGEST[figure.dimension]
+        return 1.0, LARGEST["1"]
+    if last in _DIVISORS:
+        return TINY, LARGEST[figure.dimension]
+    least = 1.0 if figure.dimension in {"bytes", "bytes_per_s", "flops"} else 0.0
+    return least, LARGEST[figure.dimension]
 
 
 def check_chip(chip: Chip, where: str) -> None:

@@ -12,7 +12,7 @@ column name      meaning
                  of the link to one peer of a mesh
 3      LATENCY   of one hop along an axis, or from member to member of a switch or mesh [s]
 4      START     software time of each step [s]
-5      WRAPS     1 where an axis closes to a ring
+5      WRAPS     1 where an axis closes to a ring, and where a switch is reached through the ports of the level inside
 6      STEP      chips of the axis from one member to the next [1]
 7      LENGTH    chips of the whole axis [1]
 8      LINE      number of the axis; a slice may hold an axis as two rows, inside cubes and from cube to cube
@@ -155,7 +155,8 @@ def hierarchical_seconds(rows, size_bytes, passes):
 
     The leading axes form one level (a torus); every other row is a level that works on what those below have left to
     one chip. With c chunks the first takes the sum of all levels, each further one the slowest level:
-    T = sum_i t_i(n/c) + (c - 1) max_i t_i(n/c), at the best c of 1, 4, 16.
+    T = sum_i t_i(n/c) + (c - 1) max_i t_i(n/c), at the best c of 1, 4, 16. Levels that use the same ports do not
+    overlap, and count as one in the maximum.
     """
     count = axes(rows)
     best = math.inf
@@ -164,6 +165,7 @@ def hierarchical_seconds(rows, size_bytes, passes):
         left = size_bytes / chunks
         total = 0.0
         longest = 0.0
+        ports = 0.0
         if count > 0:
             total = passes * torus_scatter_seconds(rows, count, left)
             longest = total
@@ -172,7 +174,8 @@ def hierarchical_seconds(rows, size_bytes, passes):
         for i in range(count, rows.shape[0]):
             seconds = passes * level_scatter_seconds(rows, i, left)
             total += seconds
-            longest = max(longest, seconds)
+            ports = ports + seconds if rows[i, WRAPS] == 1 else seconds
+            longest = max(longest, ports)
             left /= rows[i, SIZE]
         best = min(best, total + (chunks - 1) * longest)
         chunks *= 4

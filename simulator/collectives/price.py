@@ -83,13 +83,16 @@ def level_rows(levels: Sequence[Level], draw: Draw) -> NDArray[np.float64]:
     import numpy as np
 
     inside, outside = [], []
+    inner = None
     for line, level in enumerate(levels):
+        is_shared = level.kind == "switch" and level.link is inner
+        inner = level.link if level.kind == "switch" else None
         block = level.block if level.kind == "axis" and level.block > 1 else level.size
         row = (
             level.links * draw(level.link.bandwidth) * draw(level.link.fraction),
             level.hops * draw(level.link.latency),
             draw(level.link.start),
-            float(level.wraps),
+            float(level.wraps or is_shared),
         )
         kind = _LEVEL_KINDS[level.kind]
         if block > 1:

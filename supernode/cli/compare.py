@@ -50,7 +50,8 @@ def compare(
     """
     import topologies
     import workloads
-    from simulator.errors import InputError, unknown_name
+    from simulator.errors import unknown_name
+    from simulator.files import make_folder
     from supernode.basis import BASES
 
     for name in machines:
@@ -59,8 +60,8 @@ def compare(
         workloads.task(name)
     if basis not in BASES:
         raise unknown_name("basis", basis, BASES)
-    if out is not None and out.exists() and not out.is_dir():
-        raise InputError("is a file", where=str(out), remedy="name a folder")
+    if out is not None:
+        make_folder(out)
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
         from supernode.comparing import DEFAULT_SAMPLES, DEFAULT_WORKLOADS, QUICK_SAMPLES

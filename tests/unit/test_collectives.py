@@ -127,6 +127,14 @@ def test_hierarchical_all_reduce_is_limited_by_its_slowest_level():
     assert max(across, inside) < found < across + inside
 
 
+def test_levels_behind_the_same_ports_do_not_overlap():
+    """In two tiers without oversubscription what goes to the spines leaves by the ports that serve the leaf."""
+    rows = switches((8, 400 * GB, 0), (16, 400 * GB, 0))
+    rows[1, kernels.WRAPS] = 1
+    bound = 2 * 127 / 128 * 1e9 / 400e9
+    assert seconds("all-reduce", "hierarchical", 1e9, rows) == pytest.approx(bound, rel=1e-12)
+
+
 def test_a_collective_of_one_rank_takes_no_time():
     assert kernels.algorithm_seconds(0, 0, 1e9, np.empty((0, 9))) == 0.0
 
