@@ -64,8 +64,8 @@ def _bytes(text: str) -> str:
     return stripped if stripped.endswith("B") else f"{stripped}B"
 
 
-def sweep(request: Request) -> tuple[Slice, list[tuple[Priced, float, float]]]:
-    """Price the request at every size: (priced, time at 5 %, time at 95 % of the draws).
+def sweep(request: Request) -> tuple[Slice, list[tuple[Priced, float, float]], tuple[str, ...]]:
+    """Price the request at every size: the slice, (priced, time at 5 %, time at 95 % of the draws), ids of sources.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def sweep(request: Request) -> tuple[Slice, list[tuple[Priced, float, float]]]:
         ]
         low, high = (float(x) for x in np.percentile(times, [5, 95]))
         rows.append((priced, min(low, priced.seconds), max(high, priced.seconds)))
-    return part, rows
+    return part, rows, tuple(sorted({figure.source for figure in touched.values() if figure.source}))
 
 
 def _machine(request: Request, hypothesis: str) -> Machine:

@@ -46,14 +46,14 @@ def collective(
     from supernode.collective_sweep import Request, sweep
 
     request = Request(kind, machine, size, chips, network, algorithm, hypothesis, samples, seed)
-    part, rows = sweep(request)
+    part, rows, sources = sweep(request)
     if plot is not None:
         from supernode.plots.collectives import plot_sweep
         from supernode.plots.save import write_plot
 
         write_plot(lambda ax: plot_sweep(rows, part.machine.name, ax=ax), plot)
     if as_json:
-        objects = [_object(priced, low, high) for priced, low, high in rows]
+        objects = [_object(priced, low, high, sources) for priced, low, high in rows]
         first = objects[0] if len(objects) == 1 else {"sweep": objects}
         print_json(
             {"schema": 1, "machine": part.machine.name, "chips": part.chips, "reading": part.machine.reading} | first
@@ -62,7 +62,7 @@ def collective(
     _print(part, rows)
 
 
-def _object(priced: Priced, low: float, high: float) -> dict[str, Any]:
+def _object(priced: Priced, low: float, high: float, sources: tuple[str, ...]) -> dict[str, Any]:
     """One priced size; the range of the rates is that of the time, turned round."""
     bus = priced.busbw_bytes_per_s / priced.algbw_bytes_per_s
     slow, fast = priced.size_bytes / high, priced.size_bytes / low
@@ -70,9 +70,11 @@ def _object(priced: Priced, low: float, high: float) -> dict[str, Any]:
     return {
         "kind": priced.kind,
         "bytes": priced.size_bytes,
-        "time": quantity(priced.seconds, "s", low=low, high=high, maturity="verified"),
-        "algbw": quantity(priced.algbw_bytes_per_s, "B/s", low=slow, high=fast, maturity="verified"),
-        "busbw": quantity(priced.busbw_bytes_per_s, "B/s", low=slow * bus, high=fast * bus, maturity="verified"),
+        "time": quantity(priced.seconds, "s", low=low, high=high, maturity="verified", sources=sources),
+        "algbw": quantity(priced.algbw_bytes_per_s, "B/s", low=slow, high=fast, maturity="verified", sources=sources),
+        "busbw": quantity(
+            priced.busbw_bytes_per_s, "B/s", low=slow * bus, high=fast * bus, maturity="verified", sources=sources
+        ),
         "algorithm": priced.algorithm,
         "level": "closed-form",
         "bottleneck": priced.bottleneck,

@@ -11,7 +11,8 @@ from supernode.cli.common import console, machine_names, model_names, print_json
 
 if TYPE_CHECKING:
     from simulator.machine import Slice
-    from simulator.training import Found, Step
+    from simulator.training import Found
+    from supernode.plan_search import Ranged
 
 
 def plan(
@@ -30,6 +31,10 @@ def plan(
     stack: Annotated[str, typer.Option(help="Software stack.  [default: the machine's]")] = "",
     hypothesis: Annotated[str, typer.Option(help="Reading of an undisclosed machine.")] = "",
     top: Annotated[int, typer.Option(help="How many plans to show.", min=1, max=1000)] = 5,
+    samples: Annotated[
+        int, typer.Option(help="Draws of the uncertain figures for the range.", min=8, max=100_000)
+    ] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of all random streams.", min=0, max=2**63 - 1)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Price every legal plan (TP, PP, CP, EP, DP, ZeRO, micro-batch, recompute) and print the fastest that fit.
@@ -40,45 +45,49 @@ def plan(
 
     import topologies
     import workloads
-    from simulator.machine import slice_of
-    from workloads.program import program
     from workloads.tasks import TrainingTask
 
     transformer = workloads.model(model)
     found_machine = topologies.machine(machine, hypothesis)
-    if network:
-        found_machine = dataclasses.replace(found_machine, network=topologies.network(network))
     default = f"train-{transformer.name}"
     task = workloads.task(default if default in workloads.names("tasks") else "train-llama3-405b")
-    if not isinstance(task, TrainingTask):
-        raise TypeError(task)
-    part = slice_of(found_machine, chips if chips is not None else found_machine.chips)
+    assert isinstance(task, TrainingTask)
     used = workloads.stack(stack or found_machine.stacks["training"])
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
-        from simulator.training import search
+        from supernode.plan_search import PlanRequest, best_plans
 
         tell("searching plans", 0, 1)
         begun = time.perf_counter()
-        found = search(
-            program(transformer),
-            part,
+        request = PlanRequest(
+            transformer,
+            machine,
+            chips,
+            network,
+            hypothesis,
             used,
-            sequence=seq or task.sequence,
-            batch=batch or task.batch,
-            dtype=task.dtype,
-            top=top,
+            seq or task.sequence,
+            batch or task.batch,
+            task.dtype,
+            top,
+            samples,
+            seed,
         )
+        part, found, ranged, sources = best_plans(request)
         seconds = time.perf_counter() - begun
     if as_json:
-        print_json(_object(found, part, used.name, seconds))
+        print_json(_object(found, ranged, part, used.name, sources, seconds))
     else:
-        _print(found, part, transformer.name, used.name, seq or task.sequence, batch or task.batch)
+        title = f"{transformer.name} on {part.chips:,} chips of {part.machine.name}"
+        title += f", {request.batch:,} x {request.sequence:,} tokens a step, {used.name}"
+        _print(found, ranged, part, transformer.name, title)
     if found.infeasible is not None:
         raise typer.Exit(3)
 
 
-def _object(found: Found, part: Slice, stack: str, seconds: float) -> dict[str, Any]:
+def _object(
+    found: Found, ranged: list[Ranged], part: Slice, stack: str, sources: tuple[str, ...], seconds: float
+) -> dict[str, Any]:
     reason = dataclasses.asdict(found.infeasible) if found.infeasible else None
     return {
         "schema": 1,
@@ -86,7 +95,7 @@ def _object(found: Found, part: Slice, stack: str, seconds: float) -> dict[str, 
         "chips": part.chips,
         "reading": part.machine.reading,
         "stack": stack,
-        "plans": [_plan(step) for step in found.steps],
+        "plans": [_plan(each, sources) for each in ranged],
         "searched": found.searched,
         "infeasible": found.too_large + found.unplaceable,
         "too_large": found.too_large,
@@ -96,9 +105,16 @@ def _object(found: Found, part: Slice, stack: str, seconds: float) -> dict[str, 
     }
 
 
-def _plan(step: Step) -> dict[str, Any]:
+def _plan(ranged: Ranged, sources: tuple[str, ...]) -> dict[str, Any]:
+    """One plan; the ranges of rates are that of the time, turned round. Parts of a step have no range of their own."""
+    step = ranged.step
+    slow, fast = step.seconds / ranged.high_s, step.seconds / ranged.low_s
+
+    def rate(value: float, unit: str) -> dict[str, Any]:
+        return quantity(value, unit, low=value * slow, high=value * fast, sources=sources)
+
     parts = {
-        name.removesuffix("_s"): quantity(value, "s")
+        name.removesuffix("_s"): quantity(value, "s", sources=sources)
         for name, value in dataclasses.asdict(step).items()
         if name.endswith("_s") and name != "tokens_per_s"
     }
@@ -106,17 +122,18 @@ def _plan(step: Step) -> dict[str, Any]:
         "plan": dataclasses.asdict(step.plan),
         "step": parts
         | {
-            "time": quantity(step.seconds, "s"),
-            "tokens_per_s": quantity(step.tokens_per_s, "tokens/s"),
-            "mfu": quantity(step.mfu, "1"),
+            "time": quantity(step.seconds, "s", low=ranged.low_s, high=ranged.high_s, sources=sources),
+            "tokens_per_s": rate(step.tokens_per_s, "tokens/s"),
+            "mfu": rate(step.mfu, "1"),
         },
         "memory": {
-            name.removesuffix("_bytes"): quantity(value, "B") for name, value in dataclasses.asdict(step.memory).items()
+            name.removesuffix("_bytes"): quantity(value, "B", sources=sources)
+            for name, value in dataclasses.asdict(step.memory).items()
         },
     }
 
 
-def _print(found: Found, part: Slice, model: str, stack: str, sequence: int, batch: int) -> None:
+def _print(found: Found, ranged: list[Ranged], part: Slice, model: str, title: str) -> None:
     from rich.table import Table
 
     from simulator.units import humanise
@@ -124,23 +141,32 @@ def _print(found: Found, part: Slice, model: str, stack: str, sequence: int, bat
     out = console()
     if found.infeasible is not None:
         why = found.infeasible
-        out.print(
-            f"{model} fits on no plan on {part.chips:,} chips of {part.machine.name}: {why.reason}", highlight=False
-        )
+        out.print(f"{model} fits on no plan on {part.chips:,} chips of {part.machine.name}: {why.reason}")
         if why.needed_bytes:
             needed, available = humanise(why.needed_bytes, "B"), humanise(why.available_bytes, "B")
-            out.print(f"  {needed} needed, {available} available per chip; use more chips", highlight=False)
+            out.print(f"  {needed} needed, {available} available per chip; use more chips")
     else:
-        title = (
-            f"{model} on {part.chips:,} chips of {part.machine.name}, {batch:,} x {sequence:,} tokens a step, {stack}"
-        )
         table = Table(title=title, title_justify="left")
-        for name in ("plan", "step", "compute", "exposed comm", "bubble", "rest", "MFU", "tokens/s/chip", "memory"):
+        columns = (
+            "plan",
+            "step",
+            "5-95 %",
+            "compute",
+            "exposed comm",
+            "bubble",
+            "rest",
+            "MFU",
+            "tokens/s/chip",
+            "memory",
+        )
+        for name in columns:
             table.add_column(name, justify="left" if name == "plan" else "right")
-        for step in found.steps:
+        for each in ranged:
+            step = each.step
             table.add_row(
                 str(step.plan),
                 humanise(step.seconds, "s"),
+                f"{humanise(each.low_s, 's', 3)} to {humanise(each.high_s, 's', 3)}",
                 humanise(step.compute_s, "s"),
                 humanise(step.exposed_communication_s, "s"),
                 humanise(step.bubble_s, "s"),
@@ -152,8 +178,7 @@ def _print(found: Found, part: Slice, model: str, stack: str, sequence: int, bat
         out.print(table)
     out.print(
         f"{found.searched:,} plans priced; {found.too_large:,} do not fit in memory, "
-        f"{found.unplaceable:,} do not lie on the fabric.",
-        highlight=False,
+        f"{found.unplaceable:,} do not lie on the fabric."
     )
     if part.machine.reading:
-        out.print(f"Reading: {part.machine.reading}", highlight=False, soft_wrap=True)
+        out.print(f"Reading: {part.machine.reading}", soft_wrap=True)
