@@ -69,6 +69,8 @@ def _print(found: Validation, out: Path | None) -> None:
     from supernode.validation.report import tables
 
     out_table = console(NARROWEST)
+    if not out_table.is_terminal:
+        out_table.width = max(out_table.width, NARROWEST)
     for table in tables(found):
         out_table.print(table)
     if found.repeated:
