@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from simulator import units
 from simulator.errors import InputError, unknown_name
 from simulator.figures import Figure, Source, figures_of
-from simulator.machine import Chip, Hypothesis
+from simulator.machine import Chip
 from topologies.fabrics import (
     Dragonfly,
     FixedTorus,
@@ -23,7 +23,7 @@ from topologies.fabrics import (
     Torus,
     TwoTierPlanes,
 )
-from topologies.schema import MachineEntry
+from topologies.schema import Alternative, MachineEntry
 
 LARGEST = {
     "bytes": 1e18,
@@ -148,8 +148,9 @@ def check_machine(entry: MachineEntry, where: str) -> None:
             where=f"{where}: chips",
             remedy="correct one of them",
         )
-    if isinstance(entry.fabric, Torus):
-        _check_torus(entry.fabric, where)
+    _check_fabric(entry.fabric, where)
+    for each in entry.hypotheses:
+        _check_alternative(each, entry.chips, f"{where}: hypotheses.{each.name}")
     if entry.chips % entry.allocation.chips:
         raise InputError(
             f"{entry.allocation.chips} does not divide {entry.chips} chips",
@@ -162,21 +163,59 @@ def check_machine(entry: MachineEntry, where: str) -> None:
     _check_hypotheses(entry.hypotheses, entry.reading, where)
 
 
-def _check_torus(fabric: Torus, where: str) -> None:
-    if len(fabric.cube) != len(fabric.dims):
+def _check_alternative(each: Alternative, chips: int, where: str) -> None:
+    """Check that another fabric joins the same chips and is not given beside figures of the one that it replaces."""
+    if each.fabric is None:
+        return
+    joined = chips_of(each.fabric)
+    if joined != chips:
         raise InputError(
-            f"{len(fabric.cube)} axes are not the {len(fabric.dims)} of dims",
-            where=f"{where}: fabric.cube",
-            remedy="one each",
+            f"{joined} chips are not the {chips} of the machine", where=f"{where}.fabric", remedy="correct one of them"
         )
-    for axis, (whole, part) in enumerate(zip(fabric.dims, fabric.cube, strict=True)):
-        if whole % part:
-            raise InputError(
-                f"{part} does not divide {whole}", where=f"{where}: fabric.cube[{axis}]", remedy="dims are whole cubes"
-            )
+    _check_fabric(each.fabric, where)
+    replaced = next((path for path in each.figures if path.startswith("fabric.")), "")
+    if replaced:
+        raise InputError(
+            f"{replaced} is replaced together with the whole fabric",
+            where=f"{where}.figures",
+            remedy="write the figure into the fabric of the hypothesis",
+        )
 
 
-def _check_hypotheses(hypotheses: Iterable[Hypothesis], reading: str, where: str) -> None:
+def _check_fabric(fabric: MachineFabric, where: str) -> None:
+    """Check what must hold between the fields of one kind of fabric."""
+    match fabric:
+        case Torus():
+            _check_axes(fabric.cube, fabric.dims, f"{where}: fabric.cube")
+            for axis, (whole, part) in enumerate(zip(fabric.dims, fabric.cube, strict=True)):
+                if whole % part:
+                    place = f"{where}: fabric.cube[{axis}]"
+                    raise InputError(f"{part} does not divide {whole}", where=place, remedy="dims are whole cubes")
+        case FixedTorus():
+            _check_fixed_torus(fabric, where)
+        case _:
+            pass
+
+
+def _check_axes(given: Sequence[object], dims: Sequence[int], where: str) -> None:
+    if len(given) != len(dims):
+        raise InputError(f"{len(given)} axes are not the {len(dims)} of dims", where=where, remedy="one each")
+
+
+def _check_fixed_torus(fabric: FixedTorus, where: str) -> None:
+    for name in ("share", "wraps"):
+        given = getattr(fabric, name)
+        if given:
+            _check_axes(given, fabric.dims, f"{where}: fabric.{name}")
+    for index, shape in enumerate(fabric.slices):
+        place = f"{where}: fabric.slices[{index}]"
+        _check_axes(shape, fabric.dims, place)
+        for side, whole in zip(shape, fabric.dims, strict=True):
+            if side > whole:
+                raise InputError(f"{side} is longer than the axis of {whole}", where=place, remedy="shorten the slice")
+
+
+def _check_hypotheses(hypotheses: Iterable[Alternative], reading: str, where: str) -> None:
     known = list(hypotheses)
     if not known:
         return
@@ -187,9 +226,9 @@ def _check_hypotheses(hypotheses: Iterable[Hypothesis], reading: str, where: str
     total = sum(hypothesis.weight for hypothesis in known)
     if abs(total - 1) > _WEIGHT_SLACK:
         raise InputError(f"the weights sum to {total:g}", where=place, remedy="make them sum to 1")
-    if known[0].figures:
+    if known[0].figures or known[0].fabric is not None:
         raise InputError(
-            "the first hypothesis replaces figures",
+            "the first hypothesis replaces figures or the fabric",
             where=f"{place}[0]",
             remedy="the first is the reading in the file itself",
         )

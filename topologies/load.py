@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from simulator.errors import InputError, InternalError, unknown_name
-from simulator.figures import Figure, Source, figures_of, settle, settle_all
+from simulator.figures import Figure, Source, figures_of, settle_all
 from simulator.files import parse_toml, read_text
-from simulator.machine import Chip, Hypothesis, Machine, Network, Reliability, Site, Software
-from topologies.checks import check_chip, check_figure, check_figures, check_machine, path_of
+from simulator.machine import Chip, Machine, Network, Reliability, Site, Software
+from topologies.checks import check_chip, check_figures, check_machine, path_of
+from topologies.hypotheses import settled_hypothesis, under
 from topologies.schema import Kind, MachineEntry, NetworkEntry, Sources, UndisclosedChip
 
 T = TypeVar("T")
@@ -212,7 +213,8 @@ def _read_machine(path: Path, where: str) -> _Reading:
         if isinstance(getattr(found, name), str)
     }
     found = msgspec.structs.replace(found, **named)
-    settled = tuple(_settled(each, found, used_chip, known, where) for each in raw.hypotheses)
+    base = figures_by_path(found, used_chip)
+    settled = tuple(settled_hypothesis(each, found.name, base, known, where) for each in raw.hypotheses)
     found = msgspec.structs.replace(found, hypotheses=settled)
     check_machine(found, where)
     return _Reading(found, used_chip, _joined(used_network), known, where)
@@ -260,25 +262,6 @@ def _at(where: str, read: Any, name: str) -> Any:
         raise InputError(message, where=where, remedy=remedy) from None
 
 
-def _settled(hypothesis: Hypothesis, entry: MachineEntry, chip: Chip, known: Sources, where: str) -> Hypothesis:
-    """Settle the figures of a hypothesis by the figures that they replace.
-
-    Raises
-    ------
-    InputError : a path at which the machine and its chip have no figure; see also :func:`simulator.figures.settle`
-    """
-    base = figures_by_path(entry, chip)
-    figures = {}
-    for path, figure in hypothesis.figures.items():
-        place = f"{where}: hypotheses.{hypothesis.name}.{path}"
-        if path not in base:
-            raise unknown_name("figure", path, base, where=place)
-        settled = settle(figure, f"{base[path].key}@{hypothesis.name}", base[path].dimension, place)
-        check_figure(settled, place, known)
-        figures[path] = settled
-    return msgspec.structs.replace(hypothesis, figures=figures)
-
-
 def figures_by_path(entry: MachineEntry, chip: Chip) -> dict[str, Figure]:
     """The figures that a hypothesis can replace: those of the machine by path, those of its chip under ``chip.``."""
     own = {_path_in(figure): figure for figure in figures_of(entry) if not path_of(figure).startswith("published.")}
@@ -303,12 +286,7 @@ def _assembled(read: _Reading, name: str) -> Machine:
             if not known:
                 raise InputError(f"{entry.name} has no hypotheses", remedy="leave the hypothesis out")
             raise unknown_name(f"hypothesis of {entry.name}", name, known)
-        for path, figure in known[name].figures.items():
-            first, *rest = path.split(".")
-            if first == "chip":
-                chip = _replaced(chip, rest, figure)
-            else:
-                entry = _replaced(entry, [first, *rest], figure)
+        entry, chip = under(known[name], entry, chip)
     builder = builder_of(entry.fabric)
     return Machine(
         name=entry.name,
@@ -336,16 +314,6 @@ def _struct(table: T | str) -> T:
     if isinstance(table, str):
         raise InternalError(f"{table} was not read")
     return table
-
-
-def _replaced(node: T, path: list[str], figure: Figure) -> T:
-    """The same data with another figure at the end of ``path``."""
-    first, *rest = path
-    if isinstance(node, dict):
-        changed: Any = node | {first: _replaced(node[first], rest, figure) if rest else figure}
-        return changed  # type: ignore[no-any-return]
-    child = _replaced(getattr(node, first), rest, figure) if rest else figure
-    return msgspec.structs.replace(node, **{first: child})  # type: ignore[type-var]
 
 
 def _joined(entry: NetworkEntry) -> Network:

@@ -57,6 +57,15 @@ class Published(Entry, frozen=True):
     memory_bandwidth: BytesPerSecond | None = None
 
 
+class Alternative(Hypothesis, frozen=True):
+    """A hypothesis that may also say that the machine is wired otherwise: ``fabric`` then takes the place of its own.
+
+    The paths in ``figures`` do not lead into the fabric where ``fabric`` stands.
+    """
+
+    fabric: MachineFabric | None = None
+
+
 class MachineEntry(Entry, frozen=True):
     """One machine: a chip by name, how many, how they are wired, and what the whole draws, costs and suffers.
 
@@ -85,7 +94,7 @@ class MachineEntry(Entry, frozen=True):
     reading: Line = ""
     power_basis: Line = ""
     note: Line = ""
-    hypotheses: Annotated[tuple[Hypothesis, ...], msgspec.Meta(max_length=16)] = ()
+    hypotheses: Annotated[tuple[Alternative, ...], msgspec.Meta(max_length=16)] = ()
     published: Published | None = None
     sources: Sources = msgspec.field(default_factory=dict)
 
