@@ -59,10 +59,9 @@ class TwoTierPlanes(Entry, frozen=True, tag_field="builder", tag="two-tier-plane
 class LeafSpine(Entry, frozen=True, tag_field="builder", tag="leaf-spine"):
     """Groups of chips on leaf switches, joined by spine switches.
 
-    ``oversubscription`` is what goes into a leaf from its chips over what it sends to the spines (1: nothing is lost).
-
     ``link`` joins a chip to each of its group's ``leaves``; each leaf reaches every spine with
-    ``chips_per_group`` / ``spines`` times that bandwidth.
+    ``chips_per_group`` / ``spines`` / ``oversubscription`` times that bandwidth. ``oversubscription`` is what goes into
+    a leaf from its chips over what it sends to the spines (1: nothing is lost).
     """
 
     groups: Count
@@ -79,7 +78,8 @@ class FixedTorus(Entry, frozen=True, tag_field="builder", tag="fixed-torus"):
 
     ``dims`` chips along each axis; ``share`` of the bandwidth of ``link`` that a link along each axis has (all 1 if
     empty); ``wraps`` says which axes close to a ring over their whole length (all if empty): a slice that does not span
-    such an axis is open along it. ``slices`` lists the legal shapes below the whole, e.g. ``[[4, 4], [8, 8]]``.
+    such an axis is open along it. ``slices`` lists the legal shapes below the whole, e.g. ``[[4, 4], [8, 8]]``; one
+    chip is always legal. An axis of two chips that wraps has two parallel links.
     """
 
     dims: Dims
@@ -92,7 +92,7 @@ class FixedTorus(Entry, frozen=True, tag_field="builder", tag="fixed-torus"):
 class FullMesh(Entry, frozen=True, tag_field="builder", tag="full-mesh"):
     """Chips of one node with ``links_per_pair`` direct links between every two of them; no switch."""
 
-    chips: Count
+    chips: Annotated[int, msgspec.Meta(ge=1, le=1024)]
     links_per_pair: Count
     link: Link
 

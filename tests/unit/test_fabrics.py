@@ -28,13 +28,14 @@ from topologies.builders import (
     BUILDERS,
     NETWORK_BUILDERS,
     builder_of,
+    fixed_torus,
     join,
     network_builder_of,
     network_level,
     shapes,
 )
 from topologies.builders.torus import slice_graph
-from topologies.fabrics import LeafSpine, RailFatTree, StarPlanes, Torus, TwoTierPlanes
+from topologies.fabrics import FixedTorus, FullMesh, LeafSpine, RailFatTree, StarPlanes, Torus, TwoTierPlanes
 
 
 def figure(value: float, unit: str, dimension: str, key: str) -> Figure:
@@ -52,7 +53,11 @@ def link(family: str, gigabytes_per_s: float) -> Link:
     )
 
 
-IRONWOOD = Torus(dims=(16, 24, 24), cube=(4, 4, 4), link=link("ici", 100))
+def pod(dims: tuple[int, ...], gigabytes_per_s: float) -> Torus:
+    return Torus(dims=dims, cube=(4, 4, 4), link=link("ici", gigabytes_per_s))
+
+
+IRONWOOD = pod((16, 24, 24), 100)
 NVL72 = StarPlanes(chips=72, chips_per_node=4, links=(1,) * 18, link=link("nvlink", 50))
 H100 = StarPlanes(chips=8, chips_per_node=8, links=(5, 4, 4, 5), link=link("nvlink", 25))
 CLOUDMATRIX = TwoTierPlanes(
@@ -68,8 +73,22 @@ CLOUDMATRIX = TwoTierPlanes(
     spine_racks=4,
 )
 SCALEX = LeafSpine(groups=16, chips_per_group=40, chips_per_node=4, leaves=4, spines=16, link=link("hsl", 56))
+TRN2 = FixedTorus(dims=(4, 4, 4), share=(1, 1, 0.5), slices=((4, 4, 1),), link=link("neuronlink", 128))
+MI300X = FullMesh(chips=8, links_per_pair=1, link=link("xgmi", 64))
+V6E_SLICES = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (8, 16))
+V6E = FixedTorus(dims=(16, 16), slices=V6E_SLICES, link=link("ici", 90))
+A100 = StarPlanes(chips=8, chips_per_node=8, links=(2,) * 6, link=link("nvlink", 25))
+VERA_RUBIN = StarPlanes(chips=72, chips_per_node=4, links=(1,) * 36, link=link("nvlink", 50))
+HELIOS = StarPlanes(chips=72, chips_per_node=4, links=(6,) * 12, link=link("ualoe", 25))
 INFINIBAND = RailFatTree(ports=8, node_chips=8, radix=64, link=link("ib", 50))
-MACHINES = {"torus": IRONWOOD, "star-planes": NVL72, "two-tier-planes": CLOUDMATRIX, "leaf-spine": SCALEX}
+MACHINES = {
+    "torus": IRONWOOD,
+    "star-planes": NVL72,
+    "two-tier-planes": CLOUDMATRIX,
+    "leaf-spine": SCALEX,
+    "fixed-torus": TRN2,
+    "full-mesh": MI300X,
+}
 NETWORKS = {"rail-fat-tree": INFINIBAND}
 
 
@@ -97,6 +116,17 @@ def some_legal(tag: str) -> tuple[int, ...]:
         pytest.param(
             SCALEX, (640, 80, 3584, 7680), 224e9, 4, id="scaleX640: 16 groups of 40, 4 leaves each, 16 spines"
         ),
+        pytest.param(TRN2, (64, 0, 192, 192), 640e9, 6, id="Trn2 UltraServer: 4x4x4, links of 128, 128 and 64 GB/s"),
+        pytest.param(MI300X, (8, 0, 28, 28), 448e9, 1, id="MI300X: K8 of one 64 GB/s link each"),
+        pytest.param(
+            FullMesh(chips=8, links_per_pair=1, link=link("xgmi", 76.5)), (8, 0, 28, 28), 535.5e9, 1, id="MI355X: K8"
+        ),
+        pytest.param(V6E, (256, 0, 512, 512), 360e9, 16, id="TPU v6e: 16x16"),
+        pytest.param(pod((16, 16, 16), 45), (4096, 0, 12288, 12288), 270e9, 24, id="TPU v4: 64 cubes"),
+        pytest.param(pod((16, 20, 28), 90), (8960, 0, 26880, 26880), 540e9, 32, id="TPU v5p: 140 cubes"),
+        pytest.param(A100, (8, 6, 48, 96), 300e9, 2, id="HGX A100: 6 switch chips, 2 links to each"),
+        pytest.param(VERA_RUBIN, (72, 36, 2592, 2592), 1800e9, 2, id="VR NVL72: 36 switch chips"),
+        pytest.param(HELIOS, (72, 12, 864, 5184), 1800e9, 2, id="Helios: 12 switch chips, 6 lanes of 200G to each"),
     ],
 )
 def test_counts_equal_those_of_the_machine(fabric, counts, injection, hops):
@@ -104,6 +134,55 @@ def test_counts_equal_those_of_the_machine(fabric, counts, injection, hops):
     assert (frozen.chips, frozen.switches, frozen.edges, frozen.physical_links) == counts
     assert injection_bytes_per_s(frozen) == pytest.approx(injection, rel=1e-12)
     assert diameter(frozen) == hops
+
+
+@pytest.mark.parametrize(
+    ("fabric", "mean"),
+    [(pod((16, 16, 16), 45), 12.00), (pod((16, 20, 28), 90), 16.00), (V6E, 8.03), (TRN2, 3.05), (MI300X, 1.0)],
+    ids=["TPU v4", "TPU v5p", "TPU v6e", "Trn2", "MI300X"],
+)
+def test_mean_distances_equal_those_computed_from_the_descriptions(fabric, mean):
+    assert mean_distance(Fabric.from_graph(builder_of(fabric).graph(fabric))) == pytest.approx(mean, abs=0.005)
+
+
+def test_a_slice_of_a_fixed_torus_is_closed_only_along_the_axes_that_it_spans():
+    wraps = {n: [level.wraps for level in BUILDERS["fixed-torus"].levels(V6E, n)] for n in (64, 128, 256)}
+    assert wraps == {64: [False, False], 128: [False, True], 256: [True, True]}
+    ring = BUILDERS["fixed-torus"].levels(TRN2, 64)
+    assert [(level.name, level.links) for level in ring] == [
+        ("neuronlink-x", 1),
+        ("neuronlink-y", 1),
+        ("neuronlink-z", 0.5),
+    ]
+    line = FixedTorus(dims=(4, 3), wraps=(True, False), link=link("wire", 10))
+    assert [level.wraps for level in BUILDERS["fixed-torus"].levels(line, 12)] == [True, False]
+
+
+@pytest.mark.parametrize("chips", [4, 8, 16, 32, 64, 128, 256])
+def test_slices_of_a_fixed_torus_have_the_diameter_and_injection_of_their_graphs(chips):
+    frozen = Fabric.from_graph(fixed_torus.slice_graph(V6E, fixed_torus.shapes(V6E, chips)[0]))
+    levels = BUILDERS["fixed-torus"].levels(V6E, chips)
+    assert diameter(frozen) == sum(level.size // 2 if level.wraps else level.size - 1 for level in levels)
+    assert injection_of_levels(levels) == pytest.approx(injection_bytes_per_s(frozen))
+    assert frozen.is_vertex_transitive == (chips in {4, 256})
+    everywhere = distances(dataclasses.replace(frozen, is_vertex_transitive=False))
+    assert distances(frozen).mean == pytest.approx(everywhere.mean, rel=1e-12)
+
+
+def test_two_to_one_oversubscription_halves_what_crosses_between_the_groups():
+    # DGX H100 SuperPOD with NVLink network: 32 nodes, 18 links of 25 GB/s up from each of 4 switches, half of what
+    # the 8 chips send in.
+    full = LeafSpine(groups=32, chips_per_group=8, chips_per_node=8, leaves=4, spines=18, link=link("nvlink", 112.5))
+    slim = LeafSpine(
+        groups=32, chips_per_group=8, chips_per_node=8, leaves=4, spines=18, link=full.link, oversubscription=2
+    )
+    rates = [bisection(Fabric.from_graph(builder_of(fabric).graph(fabric)))[0] for fabric in (full, slim)]
+    assert rates[0] == pytest.approx(128 * 450e9)
+    assert rates[1] == pytest.approx(rates[0] / 2)
+    inner, outer = BUILDERS["leaf-spine"].levels(slim, 256)
+    assert outer.links == inner.links / 2
+    up = builder_of(slim).graph(slim).edges["leaf0-0", "spine0"]
+    assert up["links"] * up["bandwidth_bytes_per_s"] == pytest.approx(25e9)
 
 
 def test_cloudmatrix_has_5376_links_between_its_two_tiers(graphs):

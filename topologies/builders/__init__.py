@@ -7,7 +7,7 @@ Adding a topology: a strict struct in ``topologies.fabrics``, one module here, o
 from __future__ import annotations
 
 from simulator.errors import unknown_name
-from topologies.builders import leaf_spine, rail_fat_tree, star_planes, torus, two_tier_planes
+from topologies.builders import fixed_torus, full_mesh, leaf_spine, rail_fat_tree, star_planes, torus, two_tier_planes
 from topologies.builders.common import Builder, NetworkBuilder
 from topologies.builders.rail_fat_tree import join, network_level
 from topologies.builders.torus import shapes
@@ -18,6 +18,8 @@ BUILDERS: dict[str, Builder] = {
     "star-planes": Builder(star_planes.graph, star_planes.levels, star_planes.legal_chips),
     "two-tier-planes": Builder(two_tier_planes.graph, two_tier_planes.levels, two_tier_planes.legal_chips),
     "leaf-spine": Builder(leaf_spine.graph, leaf_spine.levels, leaf_spine.legal_chips),
+    "fixed-torus": Builder(fixed_torus.graph, fixed_torus.levels, fixed_torus.legal_chips),
+    "full-mesh": Builder(full_mesh.graph, full_mesh.levels, full_mesh.legal_chips),
 }
 """Tag of the fabric struct -> how a machine of that kind is wired and cut."""
 

@@ -1,4 +1,4 @@
-"""Groups of chips on leaf switches under spine switches, without oversubscription."""
+"""Groups of chips on leaf switches under spine switches, which may carry less than the chips send."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ if TYPE_CHECKING:
 
     from topologies.fabrics import LeafSpine
 
+_PARTS = 64
+
 
 def graph(fabric: LeafSpine, draw: Draw | None = None) -> nx.Graph[str]:
     """Chips on every leaf of their group, every leaf on every spine.
 
-    A leaf has as much bandwidth up as down. Where its chips do not divide by the spines, the links up are the largest
-    equal parts of a chip's link that do: 40 chips under 16 spines need 2.5 links to each, which is five halves.
+    A leaf has as much bandwidth up as down, divided by the oversubscription. Where its chips do not divide by the
+    spines, the links up are the largest equal parts of a chip's link that do: 40 chips under 16 spines need 2.5 links
+    to each, which is five halves. Where less than one is needed, it is one narrower link.
     """
     draw = draw or Draw()
     title = f"{fabric.groups} groups x {fabric.chips_per_group} chips, leaves and spines"
     built = new_graph("leaf-spine", title, fabric.link)
     per_group = fabric.chips_per_group
-    ratio = Fraction(per_group, fabric.spines)
+    ratio = Fraction(per_group, fabric.spines) / Fraction(fabric.oversubscription).limit_denominator(_PARTS)
+    up_links = ratio.numerator if ratio > 1 else 1
+    up_share = per_group / fabric.spines / fabric.oversubscription / up_links
     spines = [f"spine{i}" for i in range(fabric.spines)]
     built.add_nodes_from((s, {"kind": "switch", "tier": 2, "plane": i}) for i, s in enumerate(spines))
     sides: list[list[str]] = []
     chips_in_order: list[str] = []
     downs = [edge(fabric.link, draw, medium="pcb", plane=leaf) for leaf in range(fabric.leaves)]
     ups = [
-        edge(fabric.link, draw, medium="copper", plane=leaf, links=ratio.numerator, share=1 / ratio.denominator)
+        edge(fabric.link, draw, medium="copper", plane=leaf, links=up_links, share=up_share)
         for leaf in range(fabric.leaves)
     ]
     for group in range(fabric.groups):
@@ -65,7 +70,7 @@ def legal_chips(fabric: LeafSpine) -> tuple[int, ...]:
 
 
 def levels(fabric: LeafSpine, chips: int) -> tuple[Level, ...]:
-    """The leaves of a group, then the spines between groups."""
+    """The leaves of a group, then the spines between groups, which have what the oversubscription leaves a chip."""
     groups, rest = divmod(chips, fabric.chips_per_group)
     if not 1 <= chips <= fabric.groups * fabric.chips_per_group or (groups > 0 and rest > 0):
         raise not_legal(chips, legal_chips(fabric), f"groups of {fabric.chips_per_group} chips")
@@ -77,5 +82,6 @@ def levels(fabric: LeafSpine, chips: int) -> tuple[Level, ...]:
     if group_size > 1:
         found.append(Level(f"{family}-group", "switch", group_size, fabric.link, links=fabric.leaves, hops=2))
     if groups > 1:
-        found.append(Level(family, "switch", groups, fabric.link, links=fabric.leaves, hops=4))
+        links = fabric.leaves / fabric.oversubscription
+        found.append(Level(family, "switch", groups, fabric.link, links=links, hops=4))
     return tuple(found)

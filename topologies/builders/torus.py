@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from simulator.figures import Draw
 from simulator.machine import Level
-from topologies.builders.common import edge, new_graph, not_legal
+from topologies.builders.common import not_legal
+from topologies.builders.lattice import AXES, Lattice, Shape, lattice_graph, most_cubic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from topologies.fabrics import Torus
-
-Shape = tuple[int, ...]
-_AXES = "xyzuvw"
 
 
 def graph(fabric: Torus, draw: Draw | None = None) -> nx.Graph[str]:
@@ -36,47 +34,16 @@ def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw |
     An axis of two chips that wraps has two parallel links where longer ones have two neighbours. Cuts lie across the
     axes of even length, which halve the chips; across all where none is even.
     """
-    draw = draw or Draw()
-    title = f"{'torus' if wraps else 'mesh'} {'x'.join(map(str, shape))}"
-    built = new_graph("torus", title, fabric.link)
-    built.graph.update(dims=shape, cube=fabric.cube, vertex_transitive=wraps)
-    coordinates = list(itertools.product(*map(range, shape)))
-    cubes = tuple(math.ceil(side / cube) for side, cube in zip(shape, fabric.cube, strict=True))
-    cube_strides, strides = _strides(cubes), _strides(shape)
-    names = [f"chip{i}" for i in range(len(coordinates))]
+    lattice = Lattice(shape, fabric.cube, (wraps,) * len(shape), (1.0,) * len(shape))
+    return _cubes_graph(fabric, lattice, "torus" if wraps else "mesh", draw)
 
-    def cube_of(coord: Shape) -> int:
-        return sum(c // k * s for c, k, s in zip(coord, fabric.cube, cube_strides, strict=True))
 
-    built.add_nodes_from(
-        (name, {"kind": "chip", "coord": coord, "cube": cube_of(coord)})
-        for name, coord in zip(names, coordinates, strict=True)
-    )
-    for axis, (side, inside, stride) in enumerate(zip(shape, fabric.cube, strides, strict=True)):
-        if side == 1:
-            continue
-        copper, optical, double = (
-            edge(fabric.link, draw, medium="copper", plane=axis),
-            edge(fabric.link, draw, medium="ocs", plane=axis),
-            edge(fabric.link, draw, medium="ocs", plane=axis, links=2),
-        )
-        for index, coord in enumerate(coordinates):
-            at = coord[axis]
-            if at + 1 < side:
-                crosses = (at + 1) % inside == 0
-                attributes = double if wraps and side == 2 else optical if crosses else copper
-                built.add_edge(names[index], names[index + stride], **attributes)
-            elif wraps and side > 2:
-                built.add_edge(names[index], names[index - (side - 1) * stride], **optical)
-        if side % 2 == 0 or not any(other % 2 == 0 for other in shape):
-            built.graph["cuts"][f"axis {_AXES[axis]}"] = [
-                name for name, coord in zip(names, coordinates, strict=True) if coord[axis] < side // 2
-            ]
+def _cubes_graph(fabric: Torus, lattice: Lattice, kind: str, draw: Draw | None) -> nx.Graph[str]:
+    title = f"{kind} {'x'.join(map(str, lattice.shape))}"
+    media = ("copper", "ocs")
+    built = lattice_graph(lattice, fabric.link, builder="torus", title=title, block_name="cube", media=media, draw=draw)
+    built.graph["cube"] = fabric.cube
     return built
-
-
-def _strides(shape: Shape) -> Shape:
-    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def shapes(fabric: Torus, chips: int) -> list[Shape]:
@@ -96,12 +63,8 @@ def _shapes(dims: Shape, cube: Shape, chips: int) -> tuple[Shape, ...]:
             tuple(sorted(m * side for m, side in zip(factors, cube, strict=True)))
             for factors in _factorisations(cubes, len(cube))
         }
-        return tuple(sorted(found, key=_cubic))
+        return tuple(sorted(found, key=most_cubic))
     return tuple(shape for shape in _below_cube(cube) if math.prod(shape) == chips)
-
-
-def _cubic(shape: Shape) -> tuple[int, Shape]:
-    return sum(shape), shape
 
 
 def _factorisations(number: int, parts: int) -> Iterator[Shape]:
@@ -121,7 +84,7 @@ def _below_cube(cube: Shape) -> tuple[Shape, ...]:
     for sides in itertools.product(*powers):
         shape, chips = tuple(sorted(sides)), math.prod(sides)
         is_legal = chips == 1 or shape.count(1) <= 1
-        if is_legal and chips < math.prod(cube) and (chips not in best or _cubic(shape) < _cubic(best[chips])):
+        if is_legal and chips < math.prod(cube) and (chips not in best or most_cubic(shape) < most_cubic(best[chips])):
             best[chips] = shape
     return tuple(best[chips] for chips in sorted(best))
 
@@ -141,8 +104,6 @@ def levels(fabric: Torus, chips: int) -> tuple[Level, ...]:
     wraps = chips % math.prod(fabric.cube) == 0
     sides = [(side, cube) for side, cube in zip(candidates[0], fabric.cube, strict=True) if side > 1]
     return tuple(
-        Level(
-            f"{fabric.link.family}-{_AXES[axis]}", "axis", side, fabric.link, 1, 1, wraps=wraps, block=min(cube, side)
-        )
+        Level(f"{fabric.link.family}-{AXES[axis]}", "axis", side, fabric.link, 1, 1, wraps=wraps, block=min(cube, side))
         for axis, (side, cube) in enumerate(sides)
     )

@@ -1,0 +1,82 @@
+"""Tori and meshes that are soldered or cabled once: a slice is a box of them, open along axes that it does not span."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from simulator.machine import Level
+from topologies.builders.common import not_legal
+from topologies.builders.lattice import AXES, Lattice, Shape, lattice_graph, most_cubic
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from simulator.figures import Draw
+    from topologies.fabrics import FixedTorus
+
+
+def graph(fabric: FixedTorus, draw: Draw | None = None) -> nx.Graph[str]:
+    """The whole machine: one node a chip, one edge to each neighbour; ``node`` counts lines of the last axis."""
+    return slice_graph(fabric, fabric.dims, draw=draw)
+
+
+def slice_graph(fabric: FixedTorus, shape: Shape, *, draw: Draw | None = None) -> nx.Graph[str]:
+    """A slice of ``shape`` chips, closed along those axes that wrap and that it spans."""
+    wraps = _wraps(fabric, shape)
+    kind = "torus" if all(wraps) else "cylinder" if any(wraps) else "mesh"
+    block = (*(1,) * (len(shape) - 1), shape[-1])
+    return lattice_graph(
+        Lattice(shape, block, wraps, _shares(fabric)),
+        fabric.link,
+        builder="fixed-torus",
+        title=f"{kind} {'x'.join(map(str, shape))}",
+        block_name="node",
+        media=("copper", "copper"),
+        draw=draw,
+    )
+
+
+def _shares(fabric: FixedTorus) -> tuple[float, ...]:
+    return fabric.share or (1.0,) * len(fabric.dims)
+
+
+def _wraps(fabric: FixedTorus, shape: Shape) -> tuple[bool, ...]:
+    wraps = fabric.wraps or (True,) * len(fabric.dims)
+    return tuple(wrap and side == whole for wrap, side, whole in zip(wraps, shape, fabric.dims, strict=True))
+
+
+def shapes(fabric: FixedTorus, chips: int) -> list[Shape]:
+    """The legal shapes of a slice of ``chips`` chips, axis by axis, the most cubic first; empty where there is none."""
+    return list(_by_chips(fabric.dims, fabric.slices).get(chips, ()))
+
+
+@lru_cache(maxsize=256)
+def _by_chips(dims: Shape, slices: tuple[Shape, ...]) -> dict[int, tuple[Shape, ...]]:
+    """Legal shapes by their number of chips, ascending: one chip, the listed ones, the whole."""
+    found: dict[int, set[Shape]] = {}
+    for shape in ((1,) * len(dims), *slices, dims):
+        found.setdefault(math.prod(shape), set()).add(shape)
+    return {chips: tuple(sorted(found[chips], key=most_cubic)) for chips in sorted(found)}
+
+
+def legal_chips(fabric: FixedTorus) -> tuple[int, ...]:
+    """One chip, the listed shapes, the whole machine."""
+    return tuple(_by_chips(fabric.dims, fabric.slices))
+
+
+def levels(fabric: FixedTorus, chips: int) -> tuple[Level, ...]:
+    """One level for each axis longer than one chip, in the order of ``dims``, of the most cubic legal shape.
+
+    A link of an axis with a share of the bandwidth counts as that share of a link.
+    """
+    candidates = shapes(fabric, chips)
+    if not candidates:
+        raise not_legal(chips, legal_chips(fabric), f"a fixed torus of {'x'.join(map(str, fabric.dims))} chips")
+    shape = candidates[0]
+    return tuple(
+        Level(f"{fabric.link.family}-{AXES[axis]}", "axis", side, fabric.link, share, 1, wraps=wraps)
+        for axis, (side, share, wraps) in enumerate(zip(shape, _shares(fabric), _wraps(fabric, shape), strict=True))
+        if side > 1
+    )

@@ -1,0 +1,117 @@
+"""The lattice under every torus and mesh: chips at whole coordinates, edges to neighbours, axes that may close."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from simulator.figures import Draw
+from topologies.builders.common import edge, new_graph
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from simulator.machine import Link
+
+Shape = tuple[int, ...]
+AXES = "xyzuvw"
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A box of chips.
+
+    Parameters
+    ----------
+    shape : chips along each axis
+    block : chips along each axis of the unit whose number a chip carries
+    wraps : whether each axis closes to a ring
+    shares : share of a link's bandwidth that links along each axis have [1]
+    twist : axis -> what a link that closes this axis adds to the coordinate along every axis (none: a plain torus)
+    """
+
+    shape: Shape
+    block: Shape
+    wraps: tuple[bool, ...]
+    shares: tuple[float, ...]
+    twist: Mapping[int, Shape] = field(default_factory=dict)
+
+    @property
+    def looks_alike(self) -> bool:
+        """Whether it looks the same from every chip: each axis closes, or has no more than two chips."""
+        return all(wraps or side <= 2 for wraps, side in zip(self.wraps, self.shape, strict=True))
+
+
+def lattice_graph(
+    lattice: Lattice,
+    link: Link,
+    *,
+    builder: str,
+    title: str,
+    block_name: str,
+    media: tuple[str, str],
+    draw: Draw | None = None,
+) -> nx.Graph[str]:
+    """The lattice as a graph; ``media`` of links inside a block and of those that leave it or close an axis.
+
+    An axis of two chips that closes has two parallel links where longer ones have two neighbours. Cuts lie across the
+    axes of even length, which halve the chips; across all where none is even.
+    """
+    draw = draw or Draw()
+    shape = lattice.shape
+    built = new_graph(builder, title, link)
+    built.graph.update(dims=shape, vertex_transitive=lattice.looks_alike)
+    coordinates = list(itertools.product(*map(range, shape)))
+    blocks = tuple(math.ceil(side / block) for side, block in zip(shape, lattice.block, strict=True))
+    block_strides, steps = strides(blocks), strides(shape)
+    names = [f"chip{i}" for i in range(len(coordinates))]
+
+    def block_of(coord: Shape) -> int:
+        return sum(c // k * s for c, k, s in zip(coord, lattice.block, block_strides, strict=True))
+
+    built.add_nodes_from(
+        (name, {"kind": "chip", "coord": coord, block_name: block_of(coord)})
+        for name, coord in zip(names, coordinates, strict=True)
+    )
+    for axis, side in enumerate(shape):
+        if side == 1:
+            continue
+        inside, leaving = (edge(link, draw, medium=medium, plane=axis, share=lattice.shares[axis]) for medium in media)
+        for index, coord in enumerate(coordinates):
+            at = coord[axis]
+            if at + 1 < side:
+                crosses = (at + 1) % lattice.block[axis] == 0
+                _add(built, names[index], names[index + steps[axis]], leaving if crosses else inside)
+            elif lattice.wraps[axis]:
+                first = list(coord)
+                first[axis] = 0
+                for other, shift in enumerate(lattice.twist.get(axis, ())):
+                    first[other] = (first[other] + shift) % shape[other]
+                closing = sum(c * s for c, s in zip(first, steps, strict=True))
+                _add(built, names[index], names[closing], leaving)
+    is_any_even = any(side % 2 == 0 for side in shape)
+    for axis, side in enumerate(shape):
+        if side > 1 and (side % 2 == 0 or not is_any_even):
+            built.graph["cuts"][f"axis {AXES[axis]}"] = [
+                name for name, coord in zip(names, coordinates, strict=True) if coord[axis] < side // 2
+            ]
+    return built
+
+
+def _add(built: nx.Graph[str], chip: str, other: str, attributes: dict[str, Any]) -> None:
+    """One more physical link between two chips; parallel ones add up on the slower medium of the two."""
+    links = built.edges[chip, other]["links"] if built.has_edge(chip, other) else 0
+    built.add_edge(chip, other, **{**attributes, "links": links + attributes["links"]})
+
+
+def strides(shape: Shape) -> Shape:
+    """How far apart in row-major order neighbours along each axis lie."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def most_cubic(shape: Shape) -> tuple[int, Shape]:
+    """What to sort shapes of the same number of chips by, so that the most cubic comes first."""
+    return sum(shape), shape
