@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import workloads
 from simulator.cluster import Job, JobClass, Report, Service, Settings, draw_jobs, simulate
 from simulator.economics import power_w, price_work
-from simulator.errors import Infeasible
+from simulator.errors import Infeasible, InputError
 from simulator.machine import Slice, slice_of
 from simulator.serving import estimate
 from simulator.serving.estimate import serving_dtype
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from simulator.figures import Draw, Figure
     from simulator.machine import Machine
     from simulator.program import Program
+    from simulator.serving import Serving
     from supernode.basis import Contender
 
+T = TypeVar("T", TrainingTask, ServingTask)
 STATED = -1
 """Index of the draw in which every figure has its stated value."""
 SHORTLIST = 160
@@ -146,7 +148,7 @@ class Evaluator:
         found = self._served(task, chips, draw)
         if isinstance(found, Infeasible):
             return Answer({}, infeasible=found)
-        best, dtype = found
+        best, dtype = found, serving_dtype(self.machine.chip, task.dtype)
         cost = price_work(self.machine, chips, best.output_tokens_per_s, 1.0, draw)
         return Answer(
             {
@@ -165,7 +167,8 @@ class Evaluator:
             note="" if dtype == task.dtype else f"computes in {dtype}: the chip has no {task.dtype}",
         )
 
-    def _served(self, task: ServingTask, chips: int, draw: Draw):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _served(self, task: ServingTask, chips: int, draw: Draw) -> Serving | Infeasible:
+        """The best layout of a service on some chips, or why there is none."""
         found = estimate(
             self._program(task.model),
             self.machine,
@@ -178,9 +181,7 @@ class Evaluator:
             dtype=task.dtype,
             draw=draw,
         )
-        if found.best is None:
-            return found.infeasible
-        return found.best, serving_dtype(self.machine.chip, task.dtype)
+        return found.best or found.infeasible or Infeasible("no layout was tried")
 
     def _share_chips(self, share: float) -> int:
         """Chips of the largest legal slice of whole allocation units that is not above a share of the contender."""
@@ -201,9 +202,9 @@ class Evaluator:
         held = sum(-(-service.chips // unit) * unit for service in services)
         classes = []
         for job in task.jobs:
-            training = workloads.task(f"train-{job.model}")
+            training = _task_of(TrainingTask, f"train-{job.model}")
             size = self._share_chips(job.share)
-            found = self._found(training, slice_of(machine, size), draw)  # type: ignore[arg-type]
+            found = self._found(training, slice_of(machine, size), draw)
             if found.infeasible is not None:
                 missing.append(job.name)
                 continue
@@ -249,11 +250,11 @@ class Evaluator:
         services, missing = [], []
         for i, service in enumerate(task.services):
             size = self._share_chips(service.share)
-            found = self._served(workloads.task(f"serve-{service.model}"), size, draw)  # type: ignore[arg-type]
+            found = self._served(_task_of(ServingTask, f"serve-{service.model}"), size, draw)
             if isinstance(found, Infeasible):
                 missing.append(service.name)
                 continue
-            capacity = found[0].output_tokens_per_s
+            capacity = found.output_tokens_per_s
             services.append(
                 Service(
                     name=service.name,
@@ -295,3 +296,16 @@ class Evaluator:
             metrics["usd_per_million_tokens"] = cost / tokens * 1e6
         capacity = chips * horizon_s
         return metrics | {f"ledger_{name}": value / capacity for name, value in report.ledger.items()}
+
+
+def _task_of(kind: type[T], name: str) -> T:
+    """A task that a day on the cluster names, which must be of one kind.
+
+    Raises
+    ------
+    InputError : there is no such task, or it is of another kind
+    """
+    found = workloads.task(name)
+    if not isinstance(found, kind):
+        raise InputError(f"{name} is no {kind.__name__}", where="cluster", remedy="name a model that has such a task")
+    return found
