@@ -193,6 +193,11 @@ def _check_fabric(fabric: MachineFabric, where: str) -> None:
                     raise InputError(f"{part} does not divide {whole}", where=place, remedy="dims are whole cubes")
         case FixedTorus():
             _check_fixed_torus(fabric, where)
+        case MeshedRacks():
+            if fabric.mesh_links:
+                _check_axes(fabric.mesh_links, fabric.dims, f"{where}: fabric.mesh_links")
+        case SwitchedSleds():
+            _check_sleds(fabric, where)
         case _:
             pass
 
@@ -213,6 +218,21 @@ def _check_fixed_torus(fabric: FixedTorus, where: str) -> None:
         for side, whole in zip(shape, fabric.dims, strict=True):
             if side > whole:
                 raise InputError(f"{side} is longer than the axis of {whole}", where=place, remedy="shorten the slice")
+
+
+def _check_sleds(fabric: SwitchedSleds, where: str) -> None:
+    if fabric.rack_links < fabric.rack_switches:
+        raise InputError(
+            f"{fabric.rack_links} links do not reach {fabric.rack_switches} switches",
+            where=f"{where}: fabric.rack_links",
+            remedy="give a chip one to each switch or more",
+        )
+    if (fabric.racks > 1) != (fabric.twin_links > 0):
+        raise InputError(
+            f"{fabric.twin_links} links join the twins of {fabric.racks} racks",
+            where=f"{where}: fabric.twin_links",
+            remedy="give several racks 1 or more, a single rack 0",
+        )
 
 
 def _check_hypotheses(hypotheses: Iterable[Alternative], reading: str, where: str) -> None:

@@ -100,9 +100,10 @@ class FullMesh(Entry, frozen=True, tag_field="builder", tag="full-mesh"):
 class MeshedRacks(Entry, frozen=True, tag_field="builder", tag="meshed-racks"):
     """Racks whose chips form an n-dimensional full mesh, joined by switch planes of two tiers (UB-Mesh, Atlas 950).
 
-    In a rack of ``dims`` chips every chip has one link to each other chip of its row along each axis. Up from the rack
-    lead ``planes`` planes: in each every chip has one ``link`` to the rack's first-tier switch, which has one to each
-    of the plane's ``spines``; with as many spines as chips in a rack nothing is oversubscribed.
+    In a rack of ``dims`` chips every chip has ``mesh_links`` links to each other chip of its row along each axis (one
+    along all if empty). Up from the rack lead ``planes`` planes: in each every chip has ``up_links`` to the rack's
+    first-tier switch, which has one to each of the plane's ``spines``; with as many spines as links up from the chips
+    of a rack nothing is oversubscribed. A single rack has no spines, whatever their number says.
     """
 
     dims: Dims
@@ -110,13 +111,15 @@ class MeshedRacks(Entry, frozen=True, tag_field="builder", tag="meshed-racks"):
     planes: Count
     spines: Count
     link: Link
+    mesh_links: Annotated[tuple[Count, ...], msgspec.Meta(max_length=6)] = ()
+    up_links: Count = 1
 
 
 class Dragonfly(Entry, frozen=True, tag_field="builder", tag="dragonfly"):
     """Groups of nodes in which all chips reach each other, joined group to group by direct links.
 
     ``groups`` groups of ``nodes`` nodes of ``chips_per_node`` chips; inside a node a full mesh of ``link``; between
-    any two nodes of a group ``local_links``, between any two groups ``global_links``.
+    any two nodes of a group ``local_links``, between any two groups ``global_links``, spread evenly over the chips.
     """
 
     groups: Count
@@ -130,8 +133,8 @@ class Dragonfly(Entry, frozen=True, tag_field="builder", tag="dragonfly"):
 class PcieTree(Entry, frozen=True, tag_field="builder", tag="pcie-tree"):
     """Chips under PCIe switches under a host: ``hosts`` hosts of ``switches`` switches of ``chips_per_switch`` chips.
 
-    ``link`` joins a chip to its switch; ``uplinks`` of them a switch to its host; hosts of one machine reach each other
-    over ``host_links`` of them.
+    ``link`` joins a chip to its switch; ``uplinks`` of them a switch to its host; ``host_links`` of them every two
+    hosts of the machine.
     """
 
     hosts: Count
@@ -146,6 +149,7 @@ class HammingMesh(Entry, frozen=True, tag_field="builder", tag="hamming-mesh"):
     """Boards of ``board`` chips (a mesh), arranged in ``boards``; rows and columns of chips join by edge switches.
 
     Hoefler et al., SC22: every row of chips, and every column, has a fat tree that its boards' edge chips reach.
+    ``board`` chips and ``boards`` boards along x and y; a chip has four ports of ``link``.
     """
 
     board: tuple[Count, Count]
@@ -156,8 +160,8 @@ class HammingMesh(Entry, frozen=True, tag_field="builder", tag="hamming-mesh"):
 class SwitchedSleds(Entry, frozen=True, tag_field="builder", tag="switched-sleds"):
     """Sleds of chips on a switch of their own, racks of sleds on rack switches, twins across two racks (Trn3 Gen2).
 
-    A chip has ``sled_links`` to its sled's switch, ``rack_links`` spread over its rack's ``rack_switches``, and
-    ``twin_links`` straight to the chip in its place in the other rack (0 or 1 rack: none).
+    A chip has ``sled_links`` to its sled's switch, ``rack_links`` spread over its rack's ``rack_switches`` (at least
+    one to each), and ``twin_links`` straight to the chip in its place in every other rack (0 only in a single rack).
     """
 
     racks: Count

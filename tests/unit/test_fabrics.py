@@ -35,7 +35,20 @@ from topologies.builders import (
     shapes,
 )
 from topologies.builders.torus import slice_graph
-from topologies.fabrics import FixedTorus, FullMesh, LeafSpine, RailFatTree, StarPlanes, Torus, TwoTierPlanes
+from topologies.fabrics import (
+    Dragonfly,
+    FixedTorus,
+    FullMesh,
+    HammingMesh,
+    LeafSpine,
+    MeshedRacks,
+    PcieTree,
+    RailFatTree,
+    StarPlanes,
+    SwitchedSleds,
+    Torus,
+    TwoTierPlanes,
+)
 
 
 def figure(value: float, unit: str, dimension: str, key: str) -> Figure:
@@ -80,6 +93,20 @@ V6E = FixedTorus(dims=(16, 16), slices=V6E_SLICES, link=link("ici", 90))
 A100 = StarPlanes(chips=8, chips_per_node=8, links=(2,) * 6, link=link("nvlink", 25))
 VERA_RUBIN = StarPlanes(chips=72, chips_per_node=4, links=(1,) * 36, link=link("nvlink", 50))
 HELIOS = StarPlanes(chips=72, chips_per_node=4, links=(6,) * 12, link=link("ualoe", 25))
+ATLAS950 = MeshedRacks(dims=(8, 8), racks=128, planes=4, spines=64, link=link("ub", 56))
+DRAGONFLY = Dragonfly(groups=5, nodes=4, chips_per_node=4, local_links=4, global_links=4, link=link("metaxlink", 32))
+MTIA = PcieTree(hosts=2, switches=4, chips_per_switch=3, uplinks=1, host_links=2, link=link("pcie", 32))
+HX4MESH = HammingMesh(board=(4, 4), boards=(4, 4), link=link("hx", 50))
+TRN3 = SwitchedSleds(
+    racks=2,
+    sleds_per_rack=18,
+    chips_per_sled=4,
+    rack_switches=2,
+    sled_links=4,
+    rack_links=5,
+    twin_links=2,
+    link=link("neuronlink", 64),
+)
 INFINIBAND = RailFatTree(ports=8, node_chips=8, radix=64, link=link("ib", 50))
 MACHINES = {
     "torus": IRONWOOD,
@@ -88,6 +115,11 @@ MACHINES = {
     "leaf-spine": SCALEX,
     "fixed-torus": TRN2,
     "full-mesh": MI300X,
+    "meshed-racks": ATLAS950,
+    "dragonfly": DRAGONFLY,
+    "pcie-tree": MTIA,
+    "hamming-mesh": HX4MESH,
+    "switched-sleds": TRN3,
 }
 NETWORKS = {"rail-fat-tree": INFINIBAND}
 

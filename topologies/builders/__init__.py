@@ -7,7 +7,20 @@ Adding a topology: a strict struct in ``topologies.fabrics``, one module here, o
 from __future__ import annotations
 
 from simulator.errors import unknown_name
-from topologies.builders import fixed_torus, full_mesh, leaf_spine, rail_fat_tree, star_planes, torus, two_tier_planes
+from topologies.builders import (
+    dragonfly,
+    fixed_torus,
+    full_mesh,
+    hamming_mesh,
+    leaf_spine,
+    meshed_racks,
+    pcie_tree,
+    rail_fat_tree,
+    star_planes,
+    switched_sleds,
+    torus,
+    two_tier_planes,
+)
 from topologies.builders.common import Builder, NetworkBuilder
 from topologies.builders.rail_fat_tree import join, network_level
 from topologies.builders.torus import shapes
@@ -20,6 +33,11 @@ BUILDERS: dict[str, Builder] = {
     "leaf-spine": Builder(leaf_spine.graph, leaf_spine.levels, leaf_spine.legal_chips),
     "fixed-torus": Builder(fixed_torus.graph, fixed_torus.levels, fixed_torus.legal_chips),
     "full-mesh": Builder(full_mesh.graph, full_mesh.levels, full_mesh.legal_chips),
+    "meshed-racks": Builder(meshed_racks.graph, meshed_racks.levels, meshed_racks.legal_chips),
+    "dragonfly": Builder(dragonfly.graph, dragonfly.levels, dragonfly.legal_chips),
+    "pcie-tree": Builder(pcie_tree.graph, pcie_tree.levels, pcie_tree.legal_chips),
+    "hamming-mesh": Builder(hamming_mesh.graph, hamming_mesh.levels, hamming_mesh.legal_chips),
+    "switched-sleds": Builder(switched_sleds.graph, switched_sleds.levels, switched_sleds.legal_chips),
 }
 """Tag of the fabric struct -> how a machine of that kind is wired and cut."""
 

@@ -14,6 +14,9 @@ Conventions of the graphs (all builders, all machines):
 from __future__ import annotations
 
 import bisect
+import itertools
+import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -93,3 +96,30 @@ def not_legal(chips: int, legal: Sequence[int], what: str) -> InputError:
     at = bisect.bisect_left(legal, chips)
     nearest = [str(count) for count in legal[max(0, at - 1) : at + 1]]
     return InputError(f"{chips} chips are no legal slice of {what}", remedy=f"try {' or '.join(nearest)}")
+
+
+def nested_legal(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Legal numbers of chips where units nest, ``sizes[0]`` chips in the innermost: parts of one, then whole ones."""
+    units = itertools.accumulate(sizes, operator.mul, initial=1)
+    found = {unit * count for unit, size in zip(units, sizes, strict=False) for count in range(1, size + 1)}
+    return tuple(sorted(found))
+
+
+def nested_members(chips: int, sizes: Sequence[int], what: str) -> tuple[int, ...]:
+    """How many members of each of the nested units a slice of ``chips`` chips has, innermost first.
+
+    Raises
+    ------
+    InputError : no slice of ``what`` has this many chips
+    """
+    members = []
+    left = chips
+    for size in sizes:
+        whole, rest = divmod(left, size)
+        if left > size and rest:
+            break
+        members.append(min(left, size))
+        left = max(whole, 1)
+    if chips < 1 or len(members) < len(sizes) or math.prod(members) != chips:
+        raise not_legal(chips, nested_legal(sizes), what)
+    return tuple(members)

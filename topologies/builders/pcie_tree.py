@@ -1,0 +1,75 @@
+"""Chips under PCIe switches under hosts, the hosts of a machine joined to each other."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from simulator.figures import Draw
+from simulator.machine import Level
+from topologies.builders.common import edge, nested_legal, nested_members, new_graph
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from topologies.fabrics import PcieTree
+
+
+def graph(fabric: PcieTree, draw: Draw | None = None) -> nx.Graph[str]:
+    """Chips on their switch, switches on their host, an edge between every two hosts; a host is one ``cpu`` node."""
+    draw = draw or Draw()
+    per_switch, per_host = fabric.chips_per_switch, fabric.chips_per_switch * fabric.switches
+    title = f"{fabric.hosts} hosts of {fabric.switches} PCIe switches of {per_switch} chips"
+    built = new_graph("pcie-tree", title, fabric.link)
+    down = edge(fabric.link, draw, medium="pcb")
+    up = edge(fabric.link, draw, links=fabric.uplinks, medium="pcb")
+    across = edge(fabric.link, draw, links=fabric.host_links, medium="pcb")
+    hosts = [f"cpu{host}" for host in range(fabric.hosts)]
+    sides: list[list[str]] = []
+    for host, cpu in enumerate(hosts):
+        chips = [f"chip{host * per_host + i}" for i in range(per_host)]
+        switches = [f"switch{host * fabric.switches + i}" for i in range(fabric.switches)]
+        built.add_node(cpu, kind="cpu", node=host)
+        built.add_nodes_from(chips, kind="chip", node=host)
+        built.add_nodes_from(switches, kind="switch", tier=1, plane=0, node=host)
+        built.add_edges_from((chip, switches[i // per_switch], down) for i, chip in enumerate(chips))
+        built.add_edges_from((switch, cpu, up) for switch in switches)
+        sides.append([*chips, *switches, cpu])
+    built.add_edges_from((a, b, across) for a, b in itertools.combinations(hosts, 2))
+    in_order = list(itertools.chain.from_iterable(names[:per_host] for names in sides))
+    built.graph["cuts"]["half of the chips"] = in_order[: len(in_order) // 2]
+    if fabric.hosts % 2 == 0:
+        built.graph["cuts"]["half of the hosts"] = list(itertools.chain.from_iterable(sides[: fabric.hosts // 2]))
+    if fabric.switches % 2 == 0:
+        built.graph["cuts"]["half of the switches"] = [
+            name
+            for names in sides
+            for name in (*names[: per_host // 2], *names[per_host : per_host + fabric.switches // 2])
+        ]
+    return built
+
+
+def legal_chips(fabric: PcieTree) -> tuple[int, ...]:
+    """Any number of chips of one switch, then whole switches, then whole hosts."""
+    return nested_legal((fabric.chips_per_switch, fabric.switches, fabric.hosts))
+
+
+def levels(fabric: PcieTree, chips: int) -> tuple[Level, ...]:
+    """The switch, the host, then the links between hosts; each leaves a chip its share of what leads out.
+
+    Between hosts that is its share of the links of one pair of hosts, as if it sent to one host alone: conservative
+    where there are more than two.
+    """
+    sizes = (fabric.chips_per_switch, fabric.switches, fabric.hosts)
+    inside, switches, hosts = nested_members(chips, sizes, f"switches of {fabric.chips_per_switch} chips")
+    family, link = fabric.link.family, fabric.link
+    out_of_switch = min(1.0, fabric.uplinks / inside)
+    out_of_host = min(out_of_switch, fabric.host_links / (inside * switches))
+    found = []
+    if inside > 1:
+        found.append(Level(f"{family}-switch", "switch", inside, link, links=1.0, hops=2))
+    if switches > 1:
+        found.append(Level(f"{family}-host", "switch", switches, link, links=out_of_switch, hops=4))
+    if hosts > 1:
+        found.append(Level(family, "switch", hosts, link, links=out_of_host, hops=5))
+    return tuple(found)
