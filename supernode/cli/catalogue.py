@@ -20,15 +20,19 @@ from simulator.units import DISPLAY
 from supernode.cli.common import console
 
 if TYPE_CHECKING:
-    from simulator.machine import Hypothesis
+    from simulator.machine import Chip, Dates, Hypothesis
     from topologies.audit import Finding
+    from topologies.schema import Kind as Folder
+    from topologies.schema import UndisclosedChip
 
 app = typer.Typer(
     no_args_is_help=True, help="Machines, chips, networks, models and stacks, with every figure's source."
 )
 
-Kind = Literal["machine", "chip", "network", "model", "stack"]
-KINDS: tuple[Kind, ...] = ("machine", "chip", "network", "model", "stack")
+Kind = Literal["machine", "chip", "network", "site", "software", "reliability", "model", "stack"]
+KINDS: tuple[Kind, ...] = ("machine", "chip", "network", "site", "software", "reliability", "model", "stack")
+SHARED: dict[Kind, Folder] = {"site": "sites", "software": "software", "reliability": "reliability"}
+"""What machines share by name -> its folder, which is also what the keys of its figures begin with."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 COLUMNS = ("entry", "path", "value", "low", "high", "unit", "kind", "source", "locator", "date", "note")
 
@@ -56,21 +60,32 @@ def list_(as_json: Json = False) -> None:
     import workloads
 
     machines = [topologies.entry(name) for name in topologies.names("machines")]
-    chips = [topologies.chip(name) for name in topologies.names("chips")]
+    chips = [_chip(name) for name in topologies.names("chips")]
     networks = [topologies.network_entry(name) for name in topologies.names("networks")]
     models = [workloads.model(name) for name in workloads.names("models")]
     stacks = [workloads.stack(name) for name in workloads.names("stacks")]
+    shared = {folder: topologies.names(folder) for folder in SHARED.values()}
     if as_json:
         _print_json(
             {
                 "schema": 1,
                 "machines": [
                     {"name": each.name, "vendor": each.vendor, "chip": each.chip, "chips": each.chips}
-                    | {"title": each.title, "network": each.network, "aliases": list(each.aliases)}
+                    | {
+                        "title": each.title,
+                        "network": each.network,
+                        "aliases": list(each.aliases),
+                        **_years(each.dates),
+                    }
                     for each in machines
                 ],
-                "chips": [{"name": each.name, "vendor": each.vendor, "title": each.title} for each in chips],
+                "chips": [
+                    {"name": each.name, "vendor": each.vendor, "title": each.title, **_years(each.dates)}
+                    | {"undisclosed": getattr(each, "undisclosed", "")}
+                    for each in chips
+                ],
                 "networks": [{"name": each.name, "vendor": each.vendor, "title": each.title} for each in networks],
+                **{folder: [{"name": name} for name in names] for folder, names in shared.items()},
                 "models": [{"name": each.name, "title": each.title} for each in models],
                 "stacks": [{"name": each.name, "title": each.title, "date": each.date} for each in stacks],
             }
@@ -78,8 +93,14 @@ def list_(as_json: Json = False) -> None:
         return
     rows = [(each.name, each.title, f"{each.chips:,} x {each.chip}", each.network) for each in machines]
     _print_table("Machines", ("name", "title", "chips", "network between machines"), rows)
-    _print_table("Chips", ("name", "title"), [(each.name, each.title) for each in chips])
+    dated = [
+        (each.name, each.title, *("" if year is None else f"{year:.1f}" for year in _years(each.dates).values()))
+        for each in chips
+    ]
+    _print_table("Chips", ("name", "title", "announced", "available"), dated)
     _print_table("Networks", ("name", "title"), [(each.name, each.title) for each in networks])
+    together = [(folder, ", ".join(names)) for folder, names in shared.items()]
+    _print_table("Shared by machines", ("kind", "names"), together)
     _print_table("Models", ("name", "title"), [(each.name, each.title) for each in models])
     _print_table("Stacks", ("name", "title", "date"), [(each.name, each.title, each.date) for each in stacks])
 
@@ -162,10 +183,10 @@ def export(
     """
     if form not in {"csv", "json", "md"}:
         raise unknown_name("format", form, ("csv", "json", "md"), where="--format")
+    # A figure that several machines share has one row, that of its own entry, which its key begins with.
     rows = [
-        [f"{shown.kind} {shown.name}", path, *_si(figure), *_said(figure)]
-        for shown in _everything()
-        for path, figure in shown.figures.items()
+        [" ".join(key.split("/")[:2]), _path(figure), *_si(figure), *_said(figure)]
+        for key, figure in {figure.key: figure for each in _everything() for figure in each.figures.values()}.items()
     ]
     if form == "json":
         _print_json({"schema": 1, "figures": [dict(zip(COLUMNS, row, strict=True)) for row in rows]})
@@ -212,6 +233,8 @@ def _names(kind: Kind) -> tuple[str, ...]:
         return (*names, *(alias for name in names for alias in topologies.network_entry(name).aliases))
     if kind == "chip":
         return topologies.names("chips")
+    if kind in SHARED:
+        return topologies.names(SHARED[kind])
     return workloads.names("models" if kind == "model" else "stacks")
 
 
@@ -226,12 +249,12 @@ def _shown(kind: Kind, name: str) -> Shown:
         facts = {"chip": f"{entry.chips:,} x {entry.chip}", "vendor": entry.vendor, "network": entry.network}
         facts |= {"allocation": f"{entry.allocation.unit} of {entry.allocation.chips} chips", "reading": entry.reading}
         facts |= {"stacks": ", ".join(entry.stacks.values()), "power": entry.power_basis, "note": entry.note}
-        figures = _by_path(figure for figure in figures_of(entry) if "@" not in figure.key)
+        figures = _by_field(figure for figure in figures_of(entry) if "@" not in figure.key)
         known = topologies.sources_of(name)
         return Shown(kind, entry.name, entry.title, _given(facts), figures, known, entry.hypotheses)
     if kind == "chip":
-        chip = topologies.chip(name)
-        facts = _given({"vendor": chip.vendor, "note": chip.note})
+        chip = _chip(name)
+        facts = _given({name: getattr(chip, name, "") for name in ("vendor", "note", "undisclosed")})
         return Shown(kind, chip.name, chip.title, facts, _by_path(figures_of(chip)), topologies.sources())
     if kind == "network":
         network = topologies.network_entry(name)
@@ -241,6 +264,9 @@ def _shown(kind: Kind, name: str) -> Shown:
         return Shown(
             kind, network.name, network.title, _given(facts), _by_path(figures_of(network)), topologies.sources()
         )
+    if kind in SHARED:
+        table = topologies.shared(SHARED[kind], name)
+        return Shown(kind, name, "shared by machines", {}, _by_path(figures_of(table)), topologies.sources())
     if kind == "stack":
         stack = workloads.stack(name)
         facts = _given({"date": stack.date, "note": stack.note})
@@ -282,7 +308,33 @@ def _all_sources() -> dict[str, Source]:
 
 
 def _by_path(figures: Iterable[Figure]) -> dict[str, Figure]:
-    return {figure.key.split("/", 2)[2]: figure for figure in figures}
+    return {_path(figure): figure for figure in figures}
+
+
+def _by_field(figures: Iterable[Figure]) -> dict[str, Figure]:
+    """A machine's figures by path; those of an entry that it shares with others stand under their kind."""
+    kinds: dict[str, Kind] = {folder: kind for kind, folder in SHARED.items()}
+    found = {}
+    for figure in figures:
+        kind = kinds.get(figure.key.partition("/")[0])
+        found[f"{kind}.{_path(figure)}" if kind else _path(figure)] = figure
+    return found
+
+
+def _path(figure: Figure) -> str:
+    return figure.key.split("/", 2)[2]
+
+
+def _chip(name: str) -> Chip | UndisclosedChip:
+    import topologies
+
+    return topologies.undisclosed(name) or topologies.chip(name)
+
+
+def _years(dates: Dates | None) -> dict[str, float | None]:
+    """When something was announced and when it could first be had [year]; None where nobody says."""
+    figures = {"announced": dates and dates.announced, "available": dates and dates.available}
+    return {name: figure.si if figure else None for name, figure in figures.items()}
 
 
 def _given(facts: dict[str, Any]) -> dict[str, Any]:
@@ -351,7 +403,7 @@ def _print_figures(title: str, figures: Mapping[str, Figure], sources: Mapping[s
         out.print(Padding(Text("; ".join(said), style="dim"), (0, 0, 0, 4)))
 
 
-def _print_table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+def _print_table(title: str, columns: tuple[str, ...], rows: Iterable[Iterable[str]]) -> None:
     table = Table(title=title, title_justify="left", show_lines=False)
     for index, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=index == 0, vertical="top")
