@@ -42,6 +42,8 @@ class Fabric:
     links : (entries,) parallel physical links [1]
     latency_s : (entries,) one hop [s]
     scale_out : (entries,) whether the edge belongs to the network between machines
+    classes : (entries,) number of the class of edges that differ only in their place: the same plane, kinds of ends,
+        bandwidth and links; where the fabric looks the same from every chip, such edges carry the same uniform load
     cuts : name of each declared cut -> (nodes,) whether the node lies on its first side
     is_vertex_transitive : whether the fabric looks the same from every chip
     """
@@ -55,6 +57,7 @@ class Fabric:
     links: NDArray[np.int64]
     latency_s: NDArray[np.float64]
     scale_out: NDArray[np.bool_]
+    classes: NDArray[np.int64]
     cuts: Mapping[str, NDArray[np.bool_]]
     is_vertex_transitive: bool
 
@@ -87,6 +90,7 @@ class Fabric:
         source = np.concatenate((ends[:, 0], ends[:, 1]))
         order = np.argsort(source, kind="stable")
         entries = np.concatenate((table[:, 2:], table[:, 2:]))[order]
+        classes = np.array(_classes(graph), dtype=np.int64)
         indptr = np.concatenate(([0], np.cumsum(np.bincount(source, minlength=len(names)))))
         return cls(
             name=str(graph.graph.get("name", "")),
@@ -98,6 +102,7 @@ class Fabric:
             links=_frozen(entries[:, 1].astype(np.int64)),
             latency_s=_frozen(entries[:, 2].copy()),
             scale_out=_frozen(entries[:, 3].astype(np.bool_)),
+            classes=_frozen(np.concatenate((classes, classes))[order]),
             cuts={name: _frozen(_members(side, place)) for name, side in graph.graph.get("cuts", {}).items()},
             is_vertex_transitive=bool(graph.graph.get("vertex_transitive", False)),
         )
@@ -133,25 +138,24 @@ class Distances:
 
 def degree(fabric: Fabric) -> int:
     """Most neighbours of a chip [1]."""
-    return int(np.diff(fabric.indptr)[_chips(fabric)].max())
+    return int(np.diff(fabric.indptr)[chips_of(fabric)].max())
 
 
 def links_per_chip(fabric: Fabric) -> int:
     """Most physical links of a chip [1]."""
-    return int(_row_sums(fabric, fabric.links.astype(np.float64))[_chips(fabric)].max())
+    return int(row_sums(fabric, fabric.links.astype(np.float64))[chips_of(fabric)].max())
 
 
 def injection_bytes_per_s(fabric: Fabric, *, scale_out: bool = False) -> float:
     """What the least favoured chip can send at once over all its links inside its machine, or to the network [B/s]."""
     rates = fabric.bandwidth_bytes_per_s * fabric.links * (fabric.scale_out == scale_out)
-    return float(_row_sums(fabric, rates)[_chips(fabric)].min())
+    return float(row_sums(fabric, rates)[chips_of(fabric)].min())
 
 
 def cut_bytes_per_s(fabric: Fabric, cut: str) -> float:
     """What crosses a declared cut in one direction [B/s]."""
     side = fabric.cuts[cut]
-    source = np.repeat(np.arange(len(fabric.nodes)), np.diff(fabric.indptr))
-    crosses = side[source] & ~side[fabric.indices]
+    crosses = side[sources(fabric)] & ~side[fabric.indices]
     return float((fabric.bandwidth_bytes_per_s * fabric.links)[crosses].sum())
 
 
@@ -180,7 +184,7 @@ def distances(fabric: Fabric) -> Distances:
     ------
     InputError : some chip cannot reach another
     """
-    chips = np.flatnonzero(_chips(fabric))
+    chips = np.flatnonzero(chips_of(fabric))
     if len(chips) == 1:
         return Distances(0, 0.0)
     sources = chips[:1] if fabric.is_vertex_transitive else chips
@@ -224,6 +228,25 @@ def injection_of_levels(levels: Sequence[Level], draw: Draw | None = None) -> fl
     return direct + switched
 
 
+def sources(fabric: Fabric) -> NDArray[np.int64]:
+    """The node that each entry leads from."""
+    return np.repeat(np.arange(len(fabric.nodes)), np.diff(fabric.indptr))
+
+
+def hops_from(fabric: Fabric, chip: int) -> NDArray[np.int64]:
+    """Edges from a chip to every node; -1 where there is no way."""
+    hops = np.full(len(fabric.nodes), -1)
+    hops[chip] = 0
+    source, done = sources(fabric), 0
+    while True:
+        near = fabric.indices[hops[source] == done]
+        near = near[hops[near] < 0]
+        if not len(near):
+            return hops
+        done += 1
+        hops[near] = done
+
+
 def _reached_at(fabric: Fabric, sources: NDArray[np.int64], chips: NDArray[np.int64]) -> list[int]:
     """(source, chip) pairs first reached after 1, 2, … edges."""
     rows = np.flatnonzero(np.diff(fabric.indptr))
@@ -241,13 +264,27 @@ def _reached_at(fabric: Fabric, sources: NDArray[np.int64], chips: NDArray[np.in
         reached = grown
 
 
-def _chips(fabric: Fabric) -> NDArray[np.bool_]:
+def chips_of(fabric: Fabric) -> NDArray[np.bool_]:
+    """Which nodes are chips: (nodes,)."""
     return np.array([kind == "chip" for kind in fabric.kinds])
 
 
-def _row_sums(fabric: Fabric, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def row_sums(fabric: Fabric, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over the entries of every node of ``values``, one for each entry: (nodes,)."""
     sums = np.concatenate(([0.0], np.cumsum(values)))
     return np.asarray(sums[fabric.indptr[1:]] - sums[fabric.indptr[:-1]])
+
+
+def _classes(graph: nx.Graph[str]) -> list[int]:
+    """The class of every edge, numbered as they come."""
+    ends = {name: (str(data["kind"]), int(data.get("tier", 0))) for name, data in graph.nodes.items()}
+    known: dict[object, int] = {}
+    found = []
+    for u, v, data in graph.edges.data():
+        plane = -1 if data["domain"] == "scale_out" else data.get("plane", 0)  # chips of a node use rails by turns
+        looks = (plane, *sorted((ends[u], ends[v])), data["bandwidth_bytes_per_s"], data["links"])
+        found.append(known.setdefault(looks, len(known)))
+    return found
 
 
 def _members(side: Sequence[str], place: Mapping[str, int]) -> NDArray[np.bool_]:

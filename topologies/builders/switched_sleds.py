@@ -63,7 +63,7 @@ def graph(fabric: SwitchedSleds, draw: Draw | None = None) -> nx.Graph[str]:
             for names in sides
             for name in (*names[:half], *names[per_rack : per_rack + fabric.sleds_per_rack // 2])
         ]
-    built.graph["vertex_transitive"] = more == 0 or per_sled % fabric.rack_switches == 0
+    built.graph["vertex_transitive"] = more == 0
     return built
 
 

@@ -10,7 +10,7 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from simulator.figures import Draw
+from simulator.errors import InputError
 from simulator.machine import Level
 from topologies.builders.common import not_legal
 from topologies.builders.lattice import AXES, Lattice, Shape, lattice_graph, most_cubic
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import networkx as nx
 
+    from simulator.figures import Draw
     from topologies.fabrics import Torus
 
 
@@ -36,6 +37,47 @@ def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw |
     """
     lattice = Lattice(shape, fabric.cube, (wraps,) * len(shape), (1.0,) * len(shape))
     return _cubes_graph(fabric, lattice, "torus" if wraps else "mesh", draw)
+
+
+def twist_of(shape: Shape) -> dict[int, Shape]:
+    """What each axis adds to the others where it closes, in the twisted torus of this shape; empty if it has none.
+
+    k x k x 2k: closing x or y adds k to z, a face-centred cubic lattice. k x 2k x 2k: closing x adds k to y and z, a
+    body-centred one (Camarero, Martinez and Beivide, "Lattice graphs for high-scale interconnection topologies",
+    IEEE TPDS 26, 2015).
+    """
+    if len(shape) != 3:
+        return {}
+    k, middle, longest = shape
+    if k > 1 and longest == 2 * k:
+        if middle == k:
+            return {0: (0, 0, k), 1: (0, 0, k)}
+        if middle == 2 * k:
+            return {0: (0, k, k)}
+    return {}
+
+
+def twistable(fabric: Torus, chips: int) -> list[Shape]:
+    """The legal shapes of a slice of ``chips`` chips that may also be wired as twisted tori."""
+    is_whole_cubes = chips % math.prod(fabric.cube) == 0
+    return [shape for shape in shapes(fabric, chips) if fabric.is_twistable and is_whole_cubes and twist_of(shape)]
+
+
+def twisted(fabric: Torus, shape: Shape, *, draw: Draw | None = None) -> nx.Graph[str]:
+    """A slice of ``shape`` chips wired as a twisted torus.
+
+    Raises
+    ------
+    InputError : the machine has no twisted slices, or none of this shape
+    """
+    name = "x".join(map(str, shape))
+    if not fabric.is_twistable:
+        raise InputError(f"{name} cannot be twisted on this machine", remedy="set is_twistable in its [fabric] table")
+    if shape not in twistable(fabric, math.prod(shape)):
+        raise InputError(f"{name} is no twisted torus of whole cubes", remedy="ask for k x k x 2k or k x 2k x 2k")
+    count = len(shape)
+    lattice = Lattice(shape, fabric.cube, (True,) * count, (1.0,) * count, twist_of(shape))
+    return _cubes_graph(fabric, lattice, "twisted torus", draw)
 
 
 def _cubes_graph(fabric: Torus, lattice: Lattice, kind: str, draw: Draw | None) -> nx.Graph[str]:

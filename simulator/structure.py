@@ -1,0 +1,179 @@
+"""What takes more than a look at the links of a fabric: the all-to-all bound, path diversity, what a failure costs.
+
+See :mod:`simulator.fabric` for the arrays, and for injection, bisection and distances.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.errors import InternalError
+from simulator.fabric import (
+    bisection,
+    chips_of,
+    degree,
+    diameter,
+    distances,
+    hops_from,
+    injection_bytes_per_s,
+    row_sums,
+    sources,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from simulator.fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a failure takes at worst: share of the injection of a chip [1], and share of the bisection [1]."""
+
+    injection: float
+    bisection: float
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What the graph says about a fabric; each is described at the function of its name."""
+
+    degree: int
+    diameter: int
+    mean_distance: float
+    injection_bytes_per_s: float
+    bisection_bytes_per_s: float
+    cut: str
+    all_to_all_bytes_per_s: float
+    path_diversity: int
+    switch_loss: Loss
+    link_loss: Loss
+
+
+def structure(fabric: Fabric) -> Structure:
+    """All metrics of a fabric at once."""
+    found = distances(fabric)
+    rate, cut = bisection(fabric)
+    return Structure(
+        degree=degree(fabric),
+        diameter=found.diameter,
+        mean_distance=found.mean,
+        injection_bytes_per_s=injection_bytes_per_s(fabric),
+        bisection_bytes_per_s=rate,
+        cut=cut,
+        all_to_all_bytes_per_s=all_to_all_bytes_per_s(fabric),
+        path_diversity=path_diversity(fabric),
+        switch_loss=loss_of_switch(fabric),
+        link_loss=loss_of_link(fabric),
+    )
+
+
+def all_to_all_bytes_per_s(fabric: Fabric) -> float:
+    """What every chip can send at once, the same to each other chip, before the busiest link is full [B/s].
+
+    Traffic takes shortest ways and splits evenly over all of them, parallel links counting as ways of their own
+    (Brandes' accumulation: Journal of Mathematical Sociology 25, 2001, 163-177). From one chip, averaged over the edges
+    of a class, where the fabric looks the same from all; summed over all chips elsewhere.
+    """
+    chips = np.flatnonzero(chips_of(fabric))
+    if len(chips) == 1:
+        return 0.0
+    targets = chips_of(fabric).astype(np.float64)
+    if fabric.is_vertex_transitive:
+        one = _loads_from(fabric, int(chips[0]), targets)
+        # both directions of an edge are of its class, and carry the same in sum over all chips
+        totals = np.bincount(fabric.classes, weights=one) * len(chips) / np.bincount(fabric.classes)
+        loads = totals[fabric.classes]
+    else:
+        loads = np.zeros(len(fabric.indices))
+        for chip in chips:
+            loads += _loads_from(fabric, int(chip), targets)
+    used = loads > 0
+    rates = (fabric.bandwidth_bytes_per_s * fabric.links)[used]
+    return float((rates / loads[used]).min() * (len(chips) - 1))
+
+
+def path_diversity(fabric: Fabric) -> int:
+    """Shortest ways without a common link between two chips that are farthest apart [1].
+
+    The two are the first chip from which another is as far as the diameter, and the first such other. Parallel links
+    count as ways of their own. A maximum flow over the edges that lie on shortest ways.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_flow
+
+    chips = np.flatnonzero(chips_of(fabric))
+    if len(chips) == 1:
+        return 0
+    most = diameter(fabric)
+    for chip in chips:
+        hops = hops_from(fabric, int(chip))
+        far = chips[hops[chips] == most]
+        if len(far):
+            source, forward = _forward(fabric, hops)
+            count = len(fabric.nodes)
+            ways = csr_array(
+                (fabric.links[forward].astype(np.int32), (source[forward], fabric.indices[forward])), (count, count)
+            )
+            return int(maximum_flow(ways, int(chip), int(far[0])).flow_value)
+    raise InternalError(f"no chip of {fabric.name} is {most} edges from another")
+
+
+def loss_of_link(fabric: Fabric) -> Loss:
+    """What the loss of one physical link takes, at the chip and across the declared cut that it hurts most."""
+    return _loss(fabric, fabric.bandwidth_bytes_per_s, by_switch=False)
+
+
+def loss_of_switch(fabric: Fabric) -> Loss:
+    """What the loss of one switch with all its links takes; nothing where there is none."""
+    return _loss(fabric, fabric.bandwidth_bytes_per_s * fabric.links, by_switch=True)
+
+
+def _loss(fabric: Fabric, lost: NDArray[np.float64], *, by_switch: bool) -> Loss:
+    chips, count = chips_of(fabric), len(fabric.nodes)
+    switches = np.array([kind == "switch" for kind in fabric.kinds])
+    source, rates = sources(fabric), fabric.bandwidth_bytes_per_s * fabric.links * ~fabric.scale_out
+    at_chip = chips[source] & ~fabric.scale_out & (switches[fabric.indices] | (not by_switch))
+    share = (lost / np.maximum(row_sums(fabric, rates)[source], 1.0))[at_chip]
+    whole = left = np.inf
+    for side in fabric.cuts.values():
+        crosses = side[source] & ~side[fabric.indices]
+        total = float((fabric.bandwidth_bytes_per_s * fabric.links)[crosses].sum())
+        if by_switch:
+            taken = sum(np.bincount(ends[crosses], lost[crosses], count) for ends in (source, fabric.indices))
+            worst = float(np.max(taken * switches))
+        else:
+            worst = float(lost[crosses].max(initial=0.0))
+        whole, left = min(whole, total), min(left, total - worst)
+    return Loss(float(share.max(initial=0.0)), 1 - left / whole if 0 < whole < np.inf else 0.0)
+
+
+def _forward(fabric: Fabric, hops: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The node that each entry leads from, and the entries that lead one edge farther out, nearest first."""
+    source = sources(fabric)
+    forward = np.flatnonzero(hops[fabric.indices] == hops[source] + 1)
+    return source, forward[np.argsort(hops[source[forward]], kind="stable")]
+
+
+def _loads_from(fabric: Fabric, chip: int, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Load of every entry when ``chip`` sends ``targets`` to every node over all its shortest ways evenly."""
+    hops, count = hops_from(fabric, chip), len(fabric.nodes)
+    source, forward = _forward(fabric, hops)
+    bounds = np.searchsorted(hops[source[forward]], np.arange(hops.max() + 1))
+    steps = [forward[a:b] for a, b in itertools.pairwise(bounds)]
+    ways = np.zeros(count)
+    ways[chip] = 1.0
+    for step in steps:
+        ways += np.bincount(fabric.indices[step], ways[source[step]] * fabric.links[step], count)
+    loads = np.zeros(len(fabric.indices))
+    passed = np.zeros(count)
+    for step in reversed(steps):
+        ends = fabric.indices[step]
+        share = ways[source[step]] * fabric.links[step] / ways[ends]
+        loads[step] = share * (targets[ends] + passed[ends])
+        passed += np.bincount(source[step], loads[step], count)
+    return loads
