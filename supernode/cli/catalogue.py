@@ -94,7 +94,11 @@ def list_(as_json: Json = False) -> None:
     rows = [(each.name, each.title, f"{each.chips:,} x {each.chip}", each.network) for each in machines]
     _print_table("Machines", ("name", "title", "chips", "network between machines"), rows)
     dated = [
-        (each.name, each.title, *("" if year is None else f"{year:.1f}" for year in _years(each.dates).values()))
+        (
+            each.name,
+            each.title + " (undisclosed)" * hasattr(each, "undisclosed"),
+            *("" if year is None else f"{year:.1f}" for year in _years(each.dates).values()),
+        )
         for each in chips
     ]
     _print_table("Chips", ("name", "title", "announced", "available"), dated)
