@@ -49,6 +49,7 @@ CHIPS = {
     "tpu-v5e": 256,
     "tpu-v5p": 8960,
     "tpu-v6e": 256,
+    "trn-ultracluster": 64,
     "trn1-32xlarge": 16,
     "trn2-ultraserver": 64,
     "trn3-ultraserver-gen1": 64,
