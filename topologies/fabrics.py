@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from simulator.figures import BytesPerSecond
+from simulator.figures import BytesPerSecond, Seconds
 from simulator.machine import Count, Entry, Link
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -18,13 +18,15 @@ class Torus(Entry, frozen=True, tag_field="builder", tag="torus"):
 
     ``dims`` chips along each axis; ``cube`` chips along each axis of a cube (divides ``dims``); one ``link`` to each
     neighbour. Slices are whole cubes in any legal shape, every axis of a slice closes to a ring. Where ``is_twistable``
-    a slice of k x k x 2k or k x 2k x 2k chips may be wired as a twisted torus.
+    a slice of k x k x 2k or k x 2k x 2k chips may be wired as a twisted torus. ``reconfiguration`` is the time that the
+    optical switches take to join other faces [s].
     """
 
     dims: Dims
     cube: Dims
     link: Link
     is_twistable: bool = False
+    reconfiguration: Seconds | None = None
 
 
 class StarPlanes(Entry, frozen=True, tag_field="builder", tag="star-planes"):

@@ -10,8 +10,9 @@ import pytest
 from simulator.fabric import Fabric, distances
 from simulator.figures import Figure, settle
 from simulator.machine import Link
+from simulator.structure import structure
 from topologies.builders import builder_of
-from topologies.fabrics import Torus
+from topologies.fabrics import HammingMesh, LeafSpine, MachineFabric, MeshedRacks, Torus
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,6 +36,15 @@ POD = Torus(
         start=figure(1, "us", "s"),
     ),
 )
+
+
+LARGE: list[MachineFabric] = [
+    Torus(dims=(16, 32, 32), cube=(4, 4, 4), link=POD.link),
+    MeshedRacks(dims=(8, 8), racks=256, planes=4, spines=64, link=POD.link),
+    LeafSpine(groups=256, chips_per_group=64, chips_per_node=8, leaves=4, spines=16, link=POD.link),
+    HammingMesh(board=(4, 4), boards=(32, 32), link=POD.link),
+]
+"""16,384 chips of each kind."""
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +72,15 @@ def test_distances_between_all_pairs(benchmark: BenchmarkFixture, graph: nx.Grap
     """The general case; 85 million pairs."""
     frozen = dataclasses.replace(Fabric.from_graph(graph), is_vertex_transitive=False)
     assert benchmark.pedantic(distances, (frozen,), rounds=1).diameter == 32
+
+
+@pytest.mark.parametrize("fabric", LARGE, ids=lambda fabric: type(fabric).__name__)
+def test_building_the_graph_of_16384_chips(benchmark: BenchmarkFixture, fabric: MachineFabric):
+    """Target: below two seconds, whatever the kind."""
+    built = benchmark.pedantic(builder_of(fabric).graph, (fabric,), rounds=3)
+    assert sum(data["kind"] == "chip" for data in built.nodes.values()) == 16384
+
+
+def test_all_metrics_by_symmetry(benchmark: BenchmarkFixture, graph: nx.Graph[str]):
+    """Target: below one second for 9,216 chips, all metrics together."""
+    assert benchmark(structure, Fabric.from_graph(graph)).diameter == 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import networkx as nx
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from simulator.fabric import Fabric, bisection, cut_bytes_per_s, distances, injection_bytes_per_s, injection_of_levels
 from simulator.figures import Figure, settle
 from simulator.machine import Link
+from simulator.structure import all_to_all_bytes_per_s, structure
 from topologies.builders import BUILDERS, builder_of, shapes
-from topologies.builders.torus import slice_graph
+from topologies.builders.torus import slice_graph, twisted
 from topologies.fabrics import LeafSpine, StarPlanes, Torus
 
 SIDES = st.lists(st.integers(1, 6), min_size=1, max_size=3).filter(lambda sides: math.prod(sides) > 1)
@@ -109,3 +111,40 @@ def test_a_star_injects_the_sum_of_its_links(chips, links):
     frozen = Fabric.from_graph(builder_of(fabric).graph(fabric))
     assert injection_bytes_per_s(frozen) == pytest.approx(sum(links) * 100e9)
     assert injection_of_levels(builder_of(fabric).levels(fabric, chips)) == pytest.approx(sum(links) * 100e9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(SIDES)
+def test_metrics_of_a_torus_from_one_chip_equal_those_from_all(sides):
+    graph = builder_of(unit_torus(sides)).graph(unit_torus(sides))
+    frozen = Fabric.from_graph(graph)
+    by_symmetry, by_brute_force = (
+        structure(each) for each in (frozen, dataclasses.replace(frozen, is_vertex_transitive=False))
+    )
+    assert by_symmetry.mean_distance == pytest.approx(by_brute_force.mean_distance, rel=1e-12)
+    assert by_symmetry.all_to_all_bytes_per_s == pytest.approx(by_brute_force.all_to_all_bytes_per_s, rel=1e-9)
+    same = {"mean_distance": 0.0, "all_to_all_bytes_per_s": 0.0}
+    assert dataclasses.replace(by_symmetry, **same) == dataclasses.replace(by_brute_force, **same)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIDES)
+def test_the_all_to_all_bound_of_a_torus_is_that_of_its_longest_ring(sides):
+    frozen = Fabric.from_graph(builder_of(unit_torus(sides)).graph(unit_torus(sides)))
+    chips, longest = math.prod(sides), max(sides)
+    # Of all chips' traffic a directed link of a ring of d carries chips x floor(d^2 / 4) / 2d; d = 2 has two links.
+    load = chips * (longest**2 // 4) / (2 * longest)
+    assert all_to_all_bytes_per_s(frozen) == pytest.approx((chips - 1) / load * 100e9, rel=1e-9)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 3), st.booleans())
+def test_a_twisted_torus_is_nowhere_worse_than_a_plain_one(half, is_flat):
+    k = 2 * half
+    shape = (k, k, 2 * k) if is_flat else (k, 2 * k, 2 * k)
+    torus = Torus(dims=(12, 12, 24), cube=(2, 2, 2), link=LINK, is_twistable=True)
+    plain, turned = (Fabric.from_graph(wire(torus, shape)) for wire in (slice_graph, twisted))
+    assert distances(turned).diameter <= distances(plain).diameter
+    assert distances(turned).mean <= distances(plain).mean
+    assert all_to_all_bytes_per_s(turned) >= all_to_all_bytes_per_s(plain)
+    assert turned.physical_links == plain.physical_links

@@ -8,6 +8,7 @@ import msgspec
 import networkx as nx
 import pytest
 
+import topologies
 from simulator.errors import InputError
 from simulator.fabric import Fabric, distances, injection_bytes_per_s
 from simulator.figures import Figure, settle
@@ -28,6 +29,7 @@ from topologies.fabrics import (
     Torus,
     TwoTierPlanes,
 )
+from topologies.structure import table
 
 
 def figure(value: float, unit: str, dimension: str) -> Figure:
@@ -241,3 +243,28 @@ def test_one_chip_sends_nothing_and_needs_no_way():
     alone = frozen(FixedTorus(dims=(1,), link=LINK))
     assert all_to_all_bytes_per_s(alone) == 0
     assert path_diversity(alone) == 0
+
+
+def test_the_table_has_a_row_for_each_machine_and_wiring_and_its_numbers_are_those_of_the_graph():
+    names = ("hgx-h100", "gb200-nvl72", "cloudmatrix384")
+    rows = table(names)
+    assert [row.machine for row in rows if not row.hypothesis] == list(names)
+    for row in rows:
+        entry = topologies.entry(row.machine)
+        wiring = {each.name: each.fabric for each in entry.hypotheses}
+        fabric = wiring[row.hypothesis] if row.hypothesis else entry.fabric
+        built = frozen(fabric)
+        assert row.builder == fabric.__struct_config__.tag
+        assert (row.chips, row.switches, row.edges, row.links) == (
+            built.chips,
+            built.switches,
+            built.edges,
+            built.physical_links,
+        )
+        assert row.structure == structure(built)
+        assert row.bisection_per_chip_bytes_per_s == row.structure.bisection_bytes_per_s / built.chips
+    nvl72 = next(row for row in rows if row.machine == "gb200-nvl72")
+    # 72 x 900 GB/s: half of it crosses; each chip sends 1/71 of its traffic to each other, all at full rate
+    assert nvl72.structure.bisection_bytes_per_s == pytest.approx(36 * 900e9)
+    assert nvl72.structure.all_to_all_bytes_per_s == pytest.approx(900e9)
+    assert nvl72.structure.switch_loss.injection == pytest.approx(1 / 18)
