@@ -7,6 +7,7 @@ reaches every formula, and so that the figures which touched a result are known.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -174,16 +175,21 @@ def settle_all(entry: T, key: str, where: str) -> T:
     return settled
 
 
+@functools.cache
+def _dimensions(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """Dimension of the figures in each field of a struct; empty for fields that hold none themselves."""
+    hints = get_type_hints(struct, include_extras=True)
+    return {name: _figure_hint(hints[name]) for name in struct.__struct_fields__}
+
+
 def _settled(node: Any, key: str, where: str, path: str, dimension: str) -> Any:
     place = f"{where}: {path}" if path else where
     if isinstance(node, Figure):
         return settle(node, f"{key}/{path}", dimension, place)
     if isinstance(node, msgspec.Struct):
-        hints = get_type_hints(type(node), include_extras=True)
         changes = {}
-        for name in node.__struct_fields__:
-            child = getattr(node, name)
-            changes[name] = _settled(child, key, where, f"{path}.{name}" if path else name, _figure_hint(hints[name]))
+        for name, inner in _dimensions(type(node)).items():
+            changes[name] = _settled(getattr(node, name), key, where, f"{path}.{name}" if path else name, inner)
         return msgspec.structs.replace(node, **changes)
     if isinstance(node, dict):
         return {name: _settled(child, key, where, f"{path}.{name}", dimension) for name, child in node.items()}

@@ -42,14 +42,18 @@ def audit(*machines: str) -> Iterator[Finding]:
 
 
 def _files() -> Iterator[Finding]:
-    """The figures of all chips and networks, and whether every source is used by something."""
-    chips = {name: list(figures_of(load.chip(name))) for name in load.names("chips")}
+    """The figures of all chips, networks and shared entries, and whether every source is used by something."""
+    chips = {name: list(figures_of(load.undisclosed(name) or load.chip(name))) for name in load.names("chips")}
     networks = {name: list(figures_of(load.network_entry(name))) for name in load.names("networks")}
     machines = {name: list(figures_of(load.entry(name))) for name in load.names("machines")}
+    shared = {
+        f"{kind}/{name}": list(figures_of(load.shared(kind, name))) for kind in load.SHARED for name in load.names(kind)
+    }
     for kind, files in (("chip", chips), ("network", networks)):
         for name, figures in files.items():
             yield _sourced(f"{kind} {name}", figures)
-    used = {figure.source for files in (chips, networks, machines) for each in files.values() for figure in each}
+    all_files = (chips, networks, machines, shared)
+    used = {figure.source for files in all_files for each in files.values() for figure in each}
     unused = sorted(set(load.sources()) - used)
     detail = f"unused: {', '.join(unused)}" if unused else f"{len(load.sources())} sources, all used"
     yield Finding("sources.toml", "every source is used", not unused, detail)
