@@ -18,11 +18,11 @@ import msgspec
 
 from simulator.errors import InputError, InternalError, unknown_name
 from simulator.figures import Figure, Source, figures_of, settle_all
-from simulator.files import parse_toml, read_text
+from simulator.files import parse_toml, read_head, read_text
 from simulator.machine import Chip, Machine, Network, Reliability, Site, Software
 from topologies.checks import check_chip, check_figures, check_machine, path_of
 from topologies.hypotheses import settled_hypothesis, under
-from topologies.schema import Kind, MachineEntry, NetworkEntry, Sources, UndisclosedChip
+from topologies.schema import Head, Kind, MachineEntry, NetworkEntry, Sources, UndisclosedChip
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent / "catalogue"
@@ -109,6 +109,12 @@ def resolve(kind: Kind, name: str) -> str:
     return aliases[name]
 
 
+@functools.cache
+def head(kind: Kind, name: str) -> Head:
+    """Name, title and whatever else stands before the tables of an entry, read without the rest of its file."""
+    return read_head(ROOT / kind / f"{name}.toml", Head)
+
+
 @dataclass(frozen=True)
 class _Reading:
     """A machine's file, the chip and network that it names, and the sources that its figures may name."""
@@ -171,8 +177,7 @@ def _named_network(name: str) -> NetworkEntry:
 def _aliases(kind: Kind) -> Mapping[str, str]:
     if kind not in {"machines", "networks"}:
         return {}
-    read = entry if kind == "machines" else network_entry
-    return {alias: name for name in names(kind) for alias in read(name).aliases}
+    return {alias: name for name in names(kind) for alias in head(kind, name).aliases}
 
 
 def _read(name_or_path: str) -> _Reading:
@@ -286,7 +291,9 @@ def _assembled(read: _Reading, name: str) -> Machine:
             if not known:
                 raise InputError(f"{entry.name} has no hypotheses", remedy="leave the hypothesis out")
             raise unknown_name(f"hypothesis of {entry.name}", name, known)
-        entry, chip = under(known[name], entry, chip)
+        is_own = name == entry.hypotheses[0].name
+        reading = entry.reading if is_own else known[name].reason
+        entry, chip = under(known[name], msgspec.structs.replace(entry, reading=reading), chip)
     builder = builder_of(entry.fabric)
     return Machine(
         name=entry.name,

@@ -69,3 +69,10 @@ def test_it_does_not_also_replace_figures_of_the_fabric_that_it_replaces(tmp_pat
     more = f'[hypotheses.figures."fabric.link.bandwidth"]\n{BANDWIDTH.replace(", ", chr(10))}\n'
     with pytest.raises(InputError, match="together with the whole fabric"):
         topologies.entry(written(tmp_path, more=more))
+
+
+def test_the_machine_says_which_reading_it_is(tmp_path):
+    path = written(tmp_path)
+    stated = topologies.entry(path).reading
+    assert topologies.machine(path).reading == topologies.machine(path, "per-1280-bidirectional").reading == stated
+    assert topologies.machine(path, "one-tier").reading == "For this test."
