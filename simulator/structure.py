@@ -75,9 +75,10 @@ def structure(fabric: Fabric) -> Structure:
 def all_to_all_bytes_per_s(fabric: Fabric) -> float:
     """What every chip can send at once, the same to each other chip, before the busiest link is full [B/s].
 
-    Traffic takes shortest ways and splits evenly over all of them, parallel links counting as ways of their own
-    (Brandes' accumulation: Journal of Mathematical Sociology 25, 2001, 163-177). From one chip, averaged over the edges
-    of a class, where the fabric looks the same from all; summed over all chips elsewhere.
+    Traffic takes shortest ways; where there are several it splits at every hop in proportion to the bandwidth of the
+    links, evenly among equal ones. It is followed back from where it arrives, which is the same in sum, as every chip
+    sends and receives alike (the accumulation is that of Brandes, Journal of Mathematical Sociology 25, 2001, 163-177).
+    From one chip, averaged over the edges of a class, where the fabric looks the same from all; summed elsewhere.
     """
     chips = np.flatnonzero(chips_of(fabric))
     if len(chips) == 1:
@@ -160,20 +161,17 @@ def _forward(fabric: Fabric, hops: NDArray[np.int64]) -> tuple[NDArray[np.int64]
 
 
 def _loads_from(fabric: Fabric, chip: int, targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Load of every entry when ``chip`` sends ``targets`` to every node over all its shortest ways evenly."""
+    """Load of every entry when ``chip`` sends ``targets`` to every node, split where shortest ways to it meet."""
     hops, count = hops_from(fabric, chip), len(fabric.nodes)
     source, forward = _forward(fabric, hops)
     bounds = np.searchsorted(hops[source[forward]], np.arange(hops.max() + 1))
     steps = [forward[a:b] for a, b in itertools.pairwise(bounds)]
-    ways = np.zeros(count)
-    ways[chip] = 1.0
-    for step in steps:
-        ways += np.bincount(fabric.indices[step], ways[source[step]] * fabric.links[step], count)
+    rates = fabric.bandwidth_bytes_per_s * fabric.links
+    arriving = np.bincount(fabric.indices[forward], rates[forward], count)
     loads = np.zeros(len(fabric.indices))
     passed = np.zeros(count)
     for step in reversed(steps):
         ends = fabric.indices[step]
-        share = ways[source[step]] * fabric.links[step] / ways[ends]
-        loads[step] = share * (targets[ends] + passed[ends])
+        loads[step] = rates[step] / arriving[ends] * (targets[ends] + passed[ends])
         passed += np.bincount(source[step], loads[step], count)
     return loads
