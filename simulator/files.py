@@ -58,6 +58,20 @@ def read_toml(path: Path, kind: type[T]) -> T:
     return parse_toml(read_text(path), kind, str(path))
 
 
+def read_head(path: Path, kind: type[T]) -> T:
+    """Read only what stands before the first table of a TOML file, into a struct that passes over unknown keys.
+
+    For lists of many files: the tables, which hold most of the text, are neither parsed nor checked.
+
+    Raises
+    ------
+    InputError : as :func:`read_toml`
+    """
+    text = read_text(path)
+    first = re.search(r"^\s*\[", text, re.MULTILINE)
+    return parse_toml(text[: first.start()] if first else text, kind, str(path))
+
+
 def parse_toml(text: str, kind: type[T], where: str) -> T:
     """Parse TOML text into a strict struct; see :func:`read_toml`."""
     _refuse_depth(text, where)

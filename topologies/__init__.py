@@ -3,6 +3,7 @@
 from topologies.load import (
     chip,
     entry,
+    head,
     machine,
     names,
     network,
@@ -17,6 +18,7 @@ from topologies.load import (
 __all__ = [
     "chip",
     "entry",
+    "head",
     "machine",
     "names",
     "network",

@@ -109,6 +109,18 @@ class UndisclosedChip(Entry, frozen=True):
     dates: Dates | None = None
 
 
+class Head(msgspec.Struct, frozen=True):
+    """What a list says of a machine, chip or network: the keys of its file that stand before the first table."""
+
+    name: str
+    title: str
+    vendor: str = ""
+    chip: str = ""
+    chips: int = 0
+    network: str = ""
+    aliases: tuple[str, ...] = ()
+
+
 class NetworkEntry(Entry, frozen=True):
     """What joins several machines: a fabric, and its price [USD] and power [W] for each chip that it serves."""
 

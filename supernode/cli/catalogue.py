@@ -59,9 +59,9 @@ def list_(as_json: Json = False) -> None:
     import topologies
     import workloads
 
-    machines = [topologies.entry(name) for name in topologies.names("machines")]
+    machines = [topologies.head("machines", name) for name in topologies.names("machines")]
     chips = [_chip(name) for name in topologies.names("chips")]
-    networks = [topologies.network_entry(name) for name in topologies.names("networks")]
+    networks = [topologies.head("networks", name) for name in topologies.names("networks")]
     models = [workloads.model(name) for name in workloads.names("models")]
     stacks = [workloads.stack(name) for name in workloads.names("stacks")]
     shared = {folder: topologies.names(folder) for folder in SHARED.values()}
@@ -71,12 +71,7 @@ def list_(as_json: Json = False) -> None:
                 "schema": 1,
                 "machines": [
                     {"name": each.name, "vendor": each.vendor, "chip": each.chip, "chips": each.chips}
-                    | {
-                        "title": each.title,
-                        "network": each.network,
-                        "aliases": list(each.aliases),
-                        **_years(each.dates),
-                    }
+                    | {"title": each.title, "network": each.network, "aliases": list(each.aliases)}
                     for each in machines
                 ],
                 "chips": [
