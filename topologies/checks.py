@@ -11,6 +11,7 @@ from simulator.figures import Figure, Source, figures_of
 from simulator.machine import Chip
 from topologies.fabrics import (
     Dragonfly,
+    EdgeList,
     FixedTorus,
     FullMesh,
     HammingMesh,
@@ -115,7 +116,7 @@ def chips_of(fabric: MachineFabric) -> int:  # noqa: PLR0911 - one return for ea
     match fabric:
         case Torus() | FixedTorus():
             return math.prod(fabric.dims)
-        case StarPlanes() | FullMesh():
+        case StarPlanes() | FullMesh() | EdgeList():
             return fabric.chips
         case TwoTierPlanes():
             return fabric.nodes * fabric.chips_per_node
@@ -198,6 +199,8 @@ def _check_fabric(fabric: MachineFabric, where: str) -> None:
                 _check_axes(fabric.mesh_links, fabric.dims, f"{where}: fabric.mesh_links")
         case SwitchedSleds():
             _check_sleds(fabric, where)
+        case EdgeList():
+            _check_edge_list(fabric, where)
         case _:
             pass
 
@@ -233,6 +236,32 @@ def _check_sleds(fabric: SwitchedSleds, where: str) -> None:
             where=f"{where}: fabric.twin_links",
             remedy="give several racks 1 or more, a single rack 0",
         )
+
+
+def _check_edge_list(fabric: EdgeList, where: str) -> None:
+    """Check that every edge joins two nodes that there are, once, and that every chip can reach every other."""
+    size = fabric.chips + fabric.switches + fabric.cpus + fabric.nics
+    above = list(range(size))
+
+    def root(node: int) -> int:
+        while above[node] != node:
+            above[node] = node = above[above[node]]
+        return node
+
+    seen: set[tuple[int, int]] = set()
+    for index, bundle in enumerate(fabric.bundles):
+        place = f"{where}: fabric.bundles[{index}].pairs"
+        for a, b in bundle.pairs:
+            if max(a, b) >= size:
+                raise InputError(f"{max(a, b)} is no node", where=place, remedy=f"number nodes from 0 to {size - 1}")
+            if a == b or (min(a, b), max(a, b)) in seen:
+                what = "joined to itself" if a == b else f"joined to {b} twice"
+                raise InputError(f"{a} is {what}", where=place, remedy="take the pair out; links counts parallel ones")
+            seen.add((min(a, b), max(a, b)))
+            above[root(a)] = root(b)
+    lost = next((node for node in range(size) if root(node) != root(0)), None)
+    if lost is not None:
+        raise InputError(f"node {lost} is not joined to node 0", where=f"{where}: fabric.bundles", remedy="join it")
 
 
 def _check_hypotheses(hypotheses: Iterable[Alternative], reading: str, where: str) -> None:

@@ -9,6 +9,9 @@ import msgspec
 from simulator.figures import BytesPerSecond, Seconds
 from simulator.machine import Count, Entry, Link
 
+MOST_LISTED = 16_384
+"""Most nodes of one kind, and most edges of one kind, of a graph that is listed edge by edge."""
+Place = Annotated[int, msgspec.Meta(ge=0, le=4 * MOST_LISTED)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Dims = Annotated[tuple[Count, ...], msgspec.Meta(min_length=1, max_length=6)]
 
@@ -176,6 +179,32 @@ class SwitchedSleds(Entry, frozen=True, tag_field="builder", tag="switched-sleds
     link: Link
 
 
+class Bundle(Entry, frozen=True):
+    """Edges of one kind: between the two nodes of each of ``pairs`` lie ``links`` parallel links.
+
+    A link has ``share`` of the bandwidth and ``delay`` of the latency of the fabric's ``link``.
+    """
+
+    pairs: Annotated[tuple[tuple[Place, Place], ...], msgspec.Meta(min_length=1, max_length=MOST_LISTED)]
+    links: Count = 1
+    share: Share = 1.0
+    delay: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+
+
+class EdgeList(Entry, frozen=True, tag_field="builder", tag="edge-list"):
+    """Any graph at all, edge by edge: what an imported machine is when no other builder makes its graph.
+
+    Nodes are numbered from 0: first ``chips``, then ``switches``, ``cpus`` and ``nics``. ``link`` is the fastest.
+    """
+
+    chips: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED)]
+    bundles: Annotated[tuple[Bundle, ...], msgspec.Meta(min_length=1, max_length=1024)]
+    link: Link
+    switches: Annotated[int, msgspec.Meta(ge=0, le=MOST_LISTED)] = 0
+    cpus: Annotated[int, msgspec.Meta(ge=0, le=MOST_LISTED)] = 0
+    nics: Annotated[int, msgspec.Meta(ge=0, le=MOST_LISTED)] = 0
+
+
 class RailFatTree(Entry, frozen=True, tag_field="builder", tag="rail-fat-tree"):
     """A rail-optimised fat tree: port r of every node goes to rail r; a rail is one leaf, or leaves under spines.
 
@@ -200,5 +229,6 @@ MachineFabric = (
     | PcieTree
     | HammingMesh
     | SwitchedSleds
+    | EdgeList
 )
 NetworkFabric = RailFatTree

@@ -36,7 +36,9 @@ from topologies.builders import (
 )
 from topologies.builders.torus import slice_graph
 from topologies.fabrics import (
+    Bundle,
     Dragonfly,
+    EdgeList,
     FixedTorus,
     FullMesh,
     HammingMesh,
@@ -107,6 +109,9 @@ TRN3 = SwitchedSleds(
     twin_links=2,
     link=link("neuronlink", 64),
 )
+LISTED = EdgeList(
+    chips=4, switches=1, bundles=(Bundle(pairs=((0, 4), (1, 4), (2, 4), (3, 4)), links=2),), link=link("wire", 25)
+)
 INFINIBAND = RailFatTree(ports=8, node_chips=8, radix=64, link=link("ib", 50))
 MACHINES = {
     "torus": IRONWOOD,
@@ -120,6 +125,7 @@ MACHINES = {
     "pcie-tree": MTIA,
     "hamming-mesh": HX4MESH,
     "switched-sleds": TRN3,
+    "edge-list": LISTED,
 }
 NETWORKS = {"rail-fat-tree": INFINIBAND}
 

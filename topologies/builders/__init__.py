@@ -9,6 +9,7 @@ from __future__ import annotations
 from simulator.errors import unknown_name
 from topologies.builders import (
     dragonfly,
+    edge_list,
     fixed_torus,
     full_mesh,
     hamming_mesh,
@@ -38,6 +39,7 @@ BUILDERS: dict[str, Builder] = {
     "pcie-tree": Builder(pcie_tree.graph, pcie_tree.levels, pcie_tree.legal_chips),
     "hamming-mesh": Builder(hamming_mesh.graph, hamming_mesh.levels, hamming_mesh.legal_chips),
     "switched-sleds": Builder(switched_sleds.graph, switched_sleds.levels, switched_sleds.legal_chips),
+    "edge-list": Builder(edge_list.graph, edge_list.levels, edge_list.legal_chips),
 }
 """Tag of the fabric struct -> how a machine of that kind is wired and cut."""
 
