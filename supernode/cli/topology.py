@@ -27,11 +27,14 @@ _FORMATS = ("png", "svg", "pdf")
 
 
 def topology(
-    machine: Annotated[str, typer.Argument(help="Name in the catalogue, or a TOML file.")],
+    machine: Annotated[str, typer.Argument(help="Name in the catalogue, or a TOML file; none with --all.")] = "",
     plot: Annotated[Path | None, typer.Option(help="Draw the fabric into FILE (png, svg or pdf).")] = None,
     graphml: Annotated[Path | None, typer.Option(help="Write the graph into FILE as GraphML.")] = None,
     machines: Annotated[int, typer.Option(help="How many, joined by the machine's network.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="A table of every machine; --plot draws their bisections.")
+    ] = False,
 ) -> None:
     """How a machine is wired: counts, bisection, distances, levels; as a picture, as GraphML.
 
@@ -43,6 +46,17 @@ def topology(
             where=f"--plot {plot}",
             remedy="end the name in .png, .svg or .pdf",
         )
+    if is_all:
+        if machine or graphml is not None or machines != 1:
+            raise InputError(
+                "--all is of every machine", remedy="leave out the machine, --machines and --graphml, or --all"
+            )
+        from supernode.cli.gallery import print_structures
+
+        print_structures(plot, as_json=as_json)
+        return
+    if not machine:
+        raise InputError("no machine named", remedy="write supernode topology NAME, or --all for every machine")
     wiring = _wired(machine, machines)
     report = _report(wiring)
     if as_json:

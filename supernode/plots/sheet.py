@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0
 CHIP, SWITCH, TOP, CPU, NIC = "#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#009E73"
 MARKS = {"chip": ("o", CHIP), "cpu": ("^", CPU), "nic": ("D", NIC), "switch": ("s", SWITCH)}
 GREY, PALE = "#555555", "#F2F2F2"
+FILLS = ("#C9D9E5", "#9DB8CC", "#7F9FB8")
 MOST_IN_FULL = 100
 MOST_BOXES = 24
 
@@ -67,9 +69,21 @@ def rate(edge: dict[str, Any]) -> str:
     return humanise(edge["bandwidth_bytes_per_s"], "B/s")
 
 
+def times(edge: dict[str, Any]) -> str:
+    """The links of an edge and what each of them has, as people write it: ``2 x 56 GB/s``."""
+    return f"{edge['links']} x {rate(edge)}"
+
+
+def ring(count: int, centre: Point, radius: float) -> list[Point]:
+    """Places on a circle, the first of them on top."""
+    turns = [math.pi / 2 - 2 * math.pi * i / count for i in range(count)]
+    return [(centre[0] + radius * math.cos(turn), centre[1] + radius * math.sin(turn)) for turn in turns]
+
+
 def counted(count: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """A count with its noun: ``1 switch``, ``2 switches``."""
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{plural}"
 
 
 def lines(
@@ -131,3 +145,15 @@ def stroke(colour: str, label: str) -> Line2D:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, linewidth=2, label=label)
+
+
+def units_of(graph: nx.Graph[str], keys: Sequence[str]) -> tuple[dict[Any, list[str]], str]:
+    """Chips by the unit that the first known of ``keys`` numbers, and that key; one unit of all where none is known."""
+    chips = named(graph, "chip")
+    for key in keys:
+        if key in graph.nodes[chips[0]]:
+            found: dict[Any, list[str]] = {}
+            for chip in chips:
+                found.setdefault(graph.nodes[chip][key], []).append(chip)
+            return found, key
+    return {0: chips}, keys[0]

@@ -12,15 +12,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from simulator.units import humanise
+from supernode.plots.meshes import draw_dragonfly, draw_full_mesh, draw_hamming_mesh, draw_meshed_racks
 from supernode.plots.sheet import (
-    CHIP,
-    CPU,
     GREY,
     MARKS,
     MOST_BOXES,
-    MOST_IN_FULL,
-    SWITCH,
-    TOP,
     box,
     counted,
     dots,
@@ -28,13 +24,14 @@ from supernode.plots.sheet import (
     mark,
     marked,
     named,
-    of_kind,
     plane_colour,
     rate,
     row,
     stroke,
 )
-from supernode.plots.torus import draw_torus
+from supernode.plots.switched import draw_leaves, draw_planes, draw_stars
+from supernode.plots.torus import draw_fixed_torus, draw_torus
+from supernode.plots.trees import draw_pcie_tree, draw_switched_sleds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,15 +45,27 @@ SHEET_INCHES = (13, 7.3)
 """Size of a figure that holds one picture."""
 
 
-def rendered(graph: nx.Graph[str], ending: str) -> bytes:
-    """The picture of a fabric as the bytes of a file of type ``png`` or ``svg``."""
+def rendered(graph: nx.Graph[str], ending: str, *, dots_per_inch: int = 150) -> bytes:
+    """The picture of a fabric as a file of type ``png``, ``svg`` or ``pdf``: the same graph, the same bytes."""
+    from matplotlib import style as styles
     from matplotlib.figure import Figure
 
-    sheet = Figure(figsize=SHEET_INCHES)
-    plot_topology(graph, ax=sheet.add_axes((0.01, 0.01, 0.98, 0.98)))
+    from supernode.plots.theme import STYLE
+
     picture = io.BytesIO()
-    sheet.savefig(picture, format=ending, dpi=150)
+    with styles.context(["default", STYLE]):
+        sheet = Figure(figsize=SHEET_INCHES)
+        plot_topology(graph, ax=sheet.add_axes((0.01, 0.01, 0.98, 0.98)))
+        sheet.savefig(picture, format=ending, dpi=dots_per_inch, metadata=UNDATED[ending])
     return picture.getvalue()
+
+
+UNDATED: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""What would change from day to day or from version to version, left out."""
 
 
 def plot_topology(machine: str | nx.Graph[str], *, ax: Axes | None = None) -> Axes:
@@ -65,7 +74,7 @@ def plot_topology(machine: str | nx.Graph[str], *, ax: Axes | None = None) -> Ax
     Says how many of what there are, the bandwidth of every kind of link [B/s, one direction] and whether that is
     announced, assumed or otherwise known.
     """
-    graph = _graph_of(machine) if isinstance(machine, str) else machine
+    graph = graph_of(machine) if isinstance(machine, str) else machine
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -83,7 +92,8 @@ def plot_topology(machine: str | nx.Graph[str], *, ax: Axes | None = None) -> Ax
     return ax
 
 
-def _graph_of(name: str) -> nx.Graph[str]:
+def graph_of(name: str) -> nx.Graph[str]:
+    """The graph of a machine of the catalogue, with what its picture says about it."""
     import topologies
     from topologies.builders import builder_of
 
@@ -100,8 +110,8 @@ def _facts(graph: nx.Graph[str]) -> str:
     """How many of what there are, and how sure the figures of the links are."""
     about = graph.graph
     kinds = Counter(kind for _, kind in marked(graph, "kind"))
-    plural = {"switch": "switch chips", "cpu": "CPUs", "nic": "network ports", "chip": "chips"}
-    counts = ", ".join(f"{kinds[kind]:,} {plural[kind]}" for kind in ("chip", "cpu", "nic", "switch") if kinds[kind])
+    nouns = {"chip": "chip", "cpu": "CPU", "nic": "network port", "switch": "switch chip"}
+    counts = ", ".join(counted(kinds[kind], noun) for kind, noun in nouns.items() if kinds[kind])
     links = sum(data["links"] for _, _, data in graph.edges.data())
     first = f"{about.get('name', 'graph')}: {counts}; {links:,} physical links"
     if "bandwidth_low" not in about:
@@ -111,196 +121,6 @@ def _facts(graph: nx.Graph[str]) -> str:
     where = " inside a machine" if "machines" in about else ""
     sure = f"link{where} {value} in one direction ({about['bandwidth_kind']}{spread})"
     return f"{first}\n{sure}; its latency is {about['latency_kind']}"
-
-
-# --- parallel stars ---------------------------------------------------------------------------------------------------
-
-
-def _draw_stars(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
-    """Chips in a row by node, switches in a row above, one colour for each plane."""
-    chips, switches = named(graph, "chip"), named(graph, "switch")
-    if len(chips) + len(switches) > 2 * MOST_IN_FULL:
-        return _draw_plain(ax, graph)
-    low, high = 1.9, 7.0
-    nodes = [graph.nodes[chip]["node"] for chip in chips]
-    gap = 0.8 if len(set(nodes)) > 1 else 0.0
-    places = dict(zip(chips, row([i + gap * node for i, node in enumerate(nodes)], 0.7, 15.3), strict=True))
-    tops = dict(zip(switches, row(range(len(switches)), 1.6, 14.4), strict=True))
-    for plane, switch in enumerate(switches):
-        colour = plane_colour(plane, len(switches))
-        widths = [0.5 * graph.edges[chip, switch]["links"] for chip in chips]
-        segments = [((places[chip], low), (tops[switch], high)) for chip in chips]
-        lines(ax, segments, colour, widths, alpha=0.75 if len(chips) <= 16 else 0.35)
-        links = {graph.edges[chip, switch]["links"] for chip in chips}
-        if len(switches) <= 8:
-            ax.text(
-                tops[switch], high + 0.3, f"{switch}\n{counted(max(links), 'link')} a chip", ha="center", fontsize=9
-            )
-        dots(ax, [(tops[switch], high)], colour, "s", 150 if len(switches) <= 8 else 60)
-    if len(switches) > 8:
-        ax.text(
-            8, high + 0.25, f"{len(switches)} switch planes, one link of each chip to each", ha="center", fontsize=9
-        )
-    dots(ax, [(x, low) for x in places.values()], CHIP, "o", 150 if len(chips) <= 16 else 30)
-    by_node: dict[int, list[float]] = {}
-    for chip, node in zip(chips, nodes, strict=True):
-        by_node.setdefault(node, []).append(places[chip])
-    for node, xs in by_node.items():
-        half = 0.12 if len(chips) > 16 else 0.4
-        box(ax, xs[0] - half, low - 0.25, xs[-1] - xs[0] + 2 * half, 0.5)
-        ax.text(
-            sum(xs) / len(xs), low - 0.5, f"node {node}" if len(by_node) < 8 else f"{node}", ha="center", fontsize=8
-        )
-    if len(by_node) >= 8:
-        ax.text(0.1, low - 0.8, f"{len(by_node)} nodes of {len(by_node[0])} chips, numbered", fontsize=8, color=GREY)
-    edge = next(iter(graph.edges.data()))[2]
-    handles = [mark("chip", "chip"), mark("switch", "switch chip, coloured by plane", GREY)]
-    if len(chips) > 16:
-        lines(ax, [((places[chips[0]], low), (tops[switch], high)) for switch in switches], TOP, 1.6, above=5)
-        wires = [graph.edges[chips[0], switch] for switch in switches]
-        total = humanise(sum(each["links"] * each["bandwidth_bytes_per_s"] for each in wires), "B/s")
-        count = sum(each["links"] for each in wires)
-        handles.append(stroke(TOP, f"the links of one chip: {count} x {rate(edge)} = {total}"))
-    return [*handles, stroke(GREY, f"any other link: {rate(edge)}" if len(chips) > 16 else f"link: {rate(edge)}")]
-
-
-# --- two-tier planes --------------------------------------------------------------------------------------------------
-
-
-def _draw_planes(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
-    """Racks below, planes above, and one node in full beside them."""
-    tops = [name for name, tier in marked(graph, "tier") if tier == 2]
-    planes = sorted({graph.nodes[top]["plane"] for top in tops})
-    racks: dict[int, set[int]] = {}
-    for chip in named(graph, "chip"):
-        racks.setdefault(graph.nodes[chip]["rack"], set()).add(graph.nodes[chip]["node"])
-    top_racks = Counter(graph.nodes[top]["rack"] for top in tops)
-    nodes = [name for name, place in marked(graph, "node") if place == 0]
-    chips, cpus, leaves = (of_kind(graph, nodes, kind) for kind in ("chip", "cpu", "switch"))
-    down, up = graph.edges[chips[0], leaves[0]], graph.edges[leaves[0], tops[0]]
-    xs, tx = row(range(len(racks)), 0.6, 9.2), row(planes, 0.9, 8.9)
-    wide = min(0.62, 0.8 * (xs[1] - xs[0])) if len(xs) > 1 else 0.62
-    per_plane, per_rack = len(tops) // len(planes), len(racks[0])
-    for plane, x in zip(planes, tx, strict=True):
-        colour = plane_colour(plane, len(planes))
-        lines(ax, [((rack, 2.85), (x, 6.0)) for rack in xs], colour, 1.1, alpha=0.75)
-        box(ax, x - 0.5, 6.0, 1.0, 0.85, face="white", edge=colour)
-        ax.text(x, 6.42, f"plane {plane}\n{per_plane} L2", ha="center", va="center", fontsize=8, zorder=30)
-    box(ax, 0.25, 5.8, 9.3, 1.75)
-    where = f"{len(tops)} second-tier switches (L2)"
-    if len(top_racks) > 1:
-        where = f"{len(top_racks)} communication racks, {max(top_racks.values())} second-tier switches (L2) each"
-    ax.text(4.9, 7.2, where, ha="center", va="center", fontsize=10, weight="bold")
-    for (rack, members), x in zip(sorted(racks.items()), xs, strict=True):
-        box(ax, x - wide / 2, 1.75, wide, 1.1, face="white")
-        for i in range(len(members)):
-            tall = 0.9 / len(members)
-            box(ax, x - wide * 0.38, 1.85 + i * tall, wide * 0.76, tall * 0.75, face=CHIP, edge=CHIP)
-        if len(racks) <= MOST_BOXES:
-            ax.text(x, 1.6, f"{rack}", ha="center", va="top", fontsize=8)
-    unit = f"{counted(len(racks), 'compute rack')} of {per_rack} nodes" if per_rack > 1 else f"{len(racks)} nodes"
-    ax.text(4.9, 1.25, f"{unit} with {len(chips)} chips each", ha="center", va="top", fontsize=10, weight="bold")
-    line = f"each line: {per_rack} x {per_plane} links of {rate(up)}"
-    ax.text(4.9, 4.45, line, ha="center", fontsize=9.5, zorder=40, bbox={"fc": "white", "ec": GREY, "pad": 3})
-    _node_inset(ax, graph, (chips, cpus, leaves), per_plane)
-    handles = [
-        mark("chip", "chip (left: a node of them)"),
-        mark("switch", "first-tier switch (L1), coloured by plane", GREY),
-    ]
-    if cpus:
-        cpu = graph.edges[cpus[0], leaves[0]]
-        handles += [mark("cpu", f"CPU, {rate(cpu)} to each L1")]
-    return [*handles, stroke(GREY, f"chip to L1: {down['links']} x {rate(down)}")]
-
-
-def _node_inset(ax: Axes, graph: nx.Graph[str], inside: tuple[list[str], list[str], list[str]], spines: int) -> None:
-    """One node: chips and CPUs below, the first-tier switch of each plane above them, their links upwards."""
-    chips, cpus, leaves = inside
-    box(ax, 9.9, 1.3, 6.0, 6.7)
-    ax.text(12.9, 7.6, "One node", ha="center", fontsize=11, weight="bold")
-    xs = row([*range(len(chips)), *(len(chips) + 0.6 + i for i in range(len(cpus)))], 10.3, 15.5)
-    lx = row(range(len(leaves)), 10.7, 15.1)
-    up = 0.0
-    for plane, (leaf, x) in enumerate(zip(leaves, lx, strict=True)):
-        colour = plane_colour(plane, len(leaves))
-        lines(ax, [((a, 2.6), (x, 5.2)) for a in xs[: len(chips)]], colour, 1.3)
-        lines(ax, [((a, 2.6), (x, 5.2)) for a in xs[len(chips) :]], colour, 0.6, alpha=0.7)
-        lines(ax, [((x, 5.2), (x + 0.03 * (i - (spines - 1) / 2), 6.3)) for i in range(spines)], colour, 0.5)
-        dots(ax, [(x, 5.2)], colour, "s", 110)
-        ax.text(x, 6.4, f"{spines} x", ha="center", fontsize=8)
-        up = max(
-            up, sum(d["bandwidth_bytes_per_s"] * d["links"] for n, d in graph.adj[leaf].items() if n[:5] == "spine")
-        )
-    ax.text(12.9, 6.9, f"to {spines} L2 of the same plane: {humanise(up, 'B/s')} a switch", ha="center", fontsize=9)
-    dots(ax, [(x, 2.6) for x in xs[: len(chips)]], CHIP, "o", 110)
-    dots(ax, [(x, 2.6) for x in xs[len(chips) :]], CPU, "^", 110)
-    edge = graph.edges[chips[0], leaves[0]]
-    each = edge["links"] * edge["bandwidth_bytes_per_s"]
-    says = [f"{len(chips)} chips, {len(cpus)} CPUs, {len(leaves)} switches (one a plane)"]
-    says += [f"chip: {len(leaves)} x {humanise(each, 'B/s')} = {humanise(len(leaves) * each, 'B/s')}"]
-    ax.text(12.9, 1.5, "\n".join(says), ha="center", fontsize=9)
-
-
-# --- leaves and spines ------------------------------------------------------------------------------------------------
-
-
-def _draw_leaves(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
-    """Groups below, spines above, and one group in full beside them."""
-    spines = [name for name, tier in marked(graph, "tier") if tier == 2]
-    groups = sorted({group for _, group in marked(graph, "group")})
-    own = [name for name, group in marked(graph, "group") if group == 0]
-    chips, leaves = of_kind(graph, own, "chip"), of_kind(graph, own, "switch")
-    down, up = graph.edges[chips[0], leaves[0]], graph.edges[leaves[0], spines[0]]
-    xs, sx = row(groups, 0.5, 9.3), row(range(len(spines)), 0.5, 9.3)
-    wide = min(0.5, 0.85 * (xs[1] - xs[0])) if len(xs) > 1 else 0.5
-    lines(ax, [((x, 2.75), (s, 6.4)) for x in xs for s in sx], GREY, 0.5, alpha=0.5)
-    dots(ax, [(s, 6.4) for s in sx], TOP, "s", 90)
-    ax.text(4.9, 6.85, f"{len(spines)} spine switches", ha="center", fontsize=10, weight="bold")
-    for group, x in zip(groups, xs, strict=True):
-        box(ax, x - wide / 2, 1.75, wide, 1.0, face="white")
-        dots(ax, [(v, 2.55) for v in row(range(len(leaves)), x - wide * 0.35, x + wide * 0.35)], SWITCH, "s", 9)
-        grid = [(u, v) for u in row(range(4), x - wide * 0.33, x + wide * 0.33) for v in row(range(10), 1.85, 2.35)]
-        dots(ax, grid[: len(chips)], CHIP, "o", 2.5)
-        if len(groups) <= MOST_BOXES:
-            ax.text(x, 1.6, f"{group}", ha="center", va="top", fontsize=8)
-    text = f"{len(groups)} groups of {len(chips)} chips and {len(leaves)} leaf switches"
-    ax.text(4.9, 1.25, text, ha="center", va="top", fontsize=10, weight="bold")
-    total = len(leaves) * up["links"] * up["bandwidth_bytes_per_s"]
-    line = f"each line: {len(leaves)} leaves x {up['links']} x {rate(up)} = {humanise(total, 'B/s')}"
-    ax.text(4.9, 4.5, line, ha="center", fontsize=9.5, zorder=40, bbox={"fc": "white", "ec": GREY, "pad": 3})
-    _group_inset(ax, graph, chips, leaves)
-    return [
-        mark("chip", "chip"),
-        mark("switch", "leaf switch (right: each its colour)"),
-        mark("switch", "spine switch", TOP),
-        stroke(GREY, f"chip to each leaf: {down['links']} x {rate(down)}"),
-    ]
-
-
-def _group_inset(ax: Axes, graph: nx.Graph[str], chips: list[str], leaves: list[str]) -> None:
-    """One group: its chips by node below, its leaves above them, their links upwards."""
-    box(ax, 9.9, 1.3, 6.0, 6.7)
-    ax.text(12.9, 7.6, "One group", ha="center", fontsize=11, weight="bold")
-    nodes = [graph.nodes[chip]["node"] for chip in chips]
-    xs = row([i + 0.8 * node for i, node in enumerate(nodes)], 10.15, 15.65)
-    lx = row(range(len(leaves)), 11.2, 14.6)
-    rates = {"chip": 0.0, "switch": 0.0}
-    for neighbour, data in graph.adj[leaves[0]].items():
-        rates[graph.nodes[neighbour]["kind"]] += data["links"] * data["bandwidth_bytes_per_s"]
-    spines = sum(graph.nodes[name]["kind"] == "switch" for name in graph.adj[leaves[0]])
-    for plane, x in enumerate(lx):
-        colour = plane_colour(plane, len(leaves))
-        lines(ax, [((a, 2.6), (x, 5.2)) for a in xs], colour, 0.7, alpha=0.8)
-        lines(ax, [((x, 5.2), (x + 0.05 * (i - (spines - 1) / 2), 6.3)) for i in range(spines)], colour, 0.6)
-        dots(ax, [(x, 5.2)], colour, "s", 120)
-    text = f"each leaf to {spines} spines: {humanise(rates['switch'], 'B/s')} up, {humanise(rates['chip'], 'B/s')} down"
-    ax.text(12.9, 6.6, text, ha="center", fontsize=9)
-    dots(ax, [(x, 2.6) for x in xs], CHIP, "o", 26)
-    edge = graph.edges[chips[0], leaves[0]]
-    each = edge["links"] * edge["bandwidth_bytes_per_s"]
-    says = [f"{len(chips)} chips in {len(set(nodes))} nodes, {len(leaves)} leaves"]
-    says += [f"chip: {len(leaves)} x {humanise(each, 'B/s')} = {humanise(len(leaves) * each, 'B/s')}"]
-    ax.text(12.9, 1.6, "\n".join(says), ha="center", fontsize=9)
 
 
 # --- several machines, and anything else ------------------------------------------------------------------------------
@@ -352,9 +172,16 @@ def _draw_plain(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
 
 
 _DRAWERS: dict[str, Callable[[Axes, nx.Graph[str]], list[Line2D]]] = {
-    "star-planes": _draw_stars,
+    "star-planes": draw_stars,
     "torus": draw_torus,
-    "two-tier-planes": _draw_planes,
-    "leaf-spine": _draw_leaves,
+    "fixed-torus": draw_fixed_torus,
+    "full-mesh": draw_full_mesh,
+    "meshed-racks": draw_meshed_racks,
+    "dragonfly": draw_dragonfly,
+    "hamming-mesh": draw_hamming_mesh,
+    "pcie-tree": draw_pcie_tree,
+    "switched-sleds": draw_switched_sleds,
+    "two-tier-planes": draw_planes,
+    "leaf-spine": draw_leaves,
     "rail-fat-tree": _draw_rails,
 }

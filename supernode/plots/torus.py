@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from supernode.plots.sheet import (
     CHIP,
     COLOURS,
+    FILLS,
     GREY,
     MOST_IN_FULL,
     Point,
@@ -36,14 +37,14 @@ def draw_torus(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
     optical = [data for _, _, data in graph.edges.data() if data["medium"] == "ocs"]
     axes = [stroke(COLOURS[a], f"axis {name}: {dims[a]} chips") for a, name in enumerate("xyz") if dims[a] > 1]
     if len(graph) <= MOST_IN_FULL:
-        _lattice(ax, dims, (8, 4.6), 6.0, stubs=bool(optical))
+        _lattice(ax, dims, (8, 4.6), 6.0, stubs=[bool(optical)] * 3)
         return [*axes, mark("chip", "chip"), stroke(GREY, f"link: {rate(edge)}")]
     blocks = tuple(d // c for d, c in zip(dims, cube, strict=True))
     _cubes(ax, blocks, dims, (4.6, 4.75), 6.4)
     box(ax, 9.9, 1.3, 6.0, 6.7)
     title = f"One cube: {'x'.join(map(str, cube))} = {math.prod(cube)} chips"
     ax.text(12.9, 7.6, title, ha="center", fontsize=11, weight="bold")
-    _lattice(ax, cube, (12.9, 4.75), 5.2, stubs=True)
+    _lattice(ax, cube, (12.9, 4.75), 5.2, stubs=[True] * 3)
     each = 2 * len(optical) // math.prod(blocks)
     leave = f"dotted: {each} optical links leave it, {each // 6} from each face"
     ax.text(12.9, 1.5, f"solid: {rate(edge)} in copper inside the cube\n{leave}", ha="center", fontsize=9)
@@ -51,6 +52,71 @@ def draw_torus(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
     note += "Optical circuit switches join their faces, so that any cubes make a slice."
     ax.text(0.15, 0.95, note, fontsize=9, color=GREY)
     return [*axes, mark("chip", "chip"), stroke(GREY, f"link: {rate(edge)}")]
+
+
+def draw_fixed_torus(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
+    """A soldered torus or mesh by its chips: a grid for two axes, a block for three; the legend tells the axes."""
+    sides = [side for side in graph.graph["dims"] if side > 1]
+    rates, closes = _by_axis(graph)
+    axes = [axis for axis, side in enumerate(graph.graph["dims"]) if side > 1]
+    if len(sides) <= 2:
+        grid = (*sides, 1, 1)[:2]
+        _grid(ax, (grid[0], grid[1]), [closes[axis] for axis in axes])
+    else:
+        _lattice(ax, _folded(sides), (8, 4.75), 6.2, stubs=[closes[axis] for axis in axes][:3])
+    handles = []
+    for place, axis in enumerate(axes):
+        how = "closed" if closes[axis] else "open"
+        label = f"axis {AXES[axis]}: {graph.graph['dims'][axis]} chips, {how}, {rates[axis]}"
+        handles.append(stroke(COLOURS[min(place, 2)], label))
+    if any(closes[axis] for axis in axes):
+        ax.text(0.15, 0.95, "Dotted: links that close an axis to a ring.", fontsize=9, color=GREY)
+    return [mark("chip", "chip"), *handles]
+
+
+AXES = "xyzuvw"
+
+
+def _by_axis(graph: nx.Graph[str]) -> tuple[list[str], list[bool]]:
+    """What a link of each axis has, as people write it, and whether the axis closes."""
+    dims = graph.graph["dims"]
+    rates, closes = [""] * len(dims), [False] * len(dims)
+    coordinates = {name: data["coord"] for name, data in graph.nodes.items()}
+    for u, v, data in graph.edges.data():
+        axis = data["plane"]
+        rates[axis] = rate(data)
+        apart = abs(coordinates[u][axis] - coordinates[v][axis])
+        closes[axis] |= apart > 1 or (dims[axis] == 2 and data["links"] > 1)
+    return rates, closes
+
+
+def _folded(sides: Sequence[int]) -> tuple[int, int, int]:
+    """Three axes of which the last stands for all beyond the second."""
+    return sides[0], sides[1], math.prod(sides[2:])
+
+
+def _grid(ax: Axes, sides: tuple[int, int], closes: Sequence[bool]) -> None:
+    """Chips on a grid; dotted beginnings of the links that close its rows and columns, and an arrow for each way."""
+    tall, wide = sides
+    step = min(6.0 / max(1, tall - 1 + 1.2), 11.0 / max(1, wide - 1 + 1.2), 1.2)
+    left, low = 8 - step * (wide - 1) / 2, 4.75 - step * (tall - 1) / 2
+
+    def place(y: float, x: float) -> Point:
+        return left + step * x, low + step * (tall - 1 - y)
+
+    across = [(place(y, x), place(y, x + 1)) for y in range(tall) for x in range(wide - 1)]
+    down = [(place(y, x), place(y + 1, x)) for y in range(tall - 1) for x in range(wide)]
+    lines(ax, down, COLOURS[0], 1.6)
+    lines(ax, across, COLOURS[1], 1.6)
+    if closes[0]:
+        stubs = [(place(y, x), place(y + by, x)) for x in range(wide) for y, by in ((0, -0.55), (tall - 1, 0.55))]
+        lines(ax, stubs, COLOURS[0], 1.6, style=":")
+        arc(ax, place(-0.6, wide - 1), place(tall - 0.4, wide - 1), COLOURS[0], -0.25)
+    if len(closes) > 1 and closes[1]:
+        stubs = [(place(y, x), place(y, x + by)) for y in range(tall) for x, by in ((0, -0.55), (wide - 1, 0.55))]
+        lines(ax, stubs, COLOURS[1], 1.6, style=":")
+        arc(ax, place(0, wide - 0.4), place(0, -0.6), COLOURS[1], 0.12)
+    dots(ax, [place(y, x) for y in range(tall) for x in range(wide)], CHIP, "o", min(130.0, 9000 * step / 70))
 
 
 _NEAR = ((-0.27, -0.22), (0.95, -0.18), (0.0, 1.0))
@@ -85,8 +151,8 @@ def _moved(point: Sequence[float], axis: int, by: float) -> tuple[float, ...]:
     return tuple(c + by if i == axis else c for i, c in enumerate(point))
 
 
-def _lattice(ax: Axes, dims: Sequence[int], centre: Point, size: float, *, stubs: bool) -> None:
-    """Chips as dots, links as lines; where ``stubs``, the dotted beginnings of the links that close or leave."""
+def _lattice(ax: Axes, dims: Sequence[int], centre: Point, size: float, *, stubs: Sequence[bool]) -> None:
+    """Chips as dots, links as lines; dotted beginnings of the links that close or leave along the axes of ``stubs``."""
     place = _fitted(_NEAR, dims, centre, size)
     points = list(itertools.product(*map(range, dims)))
     for axis, side in enumerate(dims):
@@ -95,10 +161,10 @@ def _lattice(ax: Axes, dims: Sequence[int], centre: Point, size: float, *, stubs
         inner = [(place(p), place(_moved(p, axis, 1))) for p in points if p[axis] + 1 < side]
         lines(ax, inner, COLOURS[axis], 1.4)
         ends = [(p, -1 if p[axis] == 0 else 1) for p in points if p[axis] in {0, side - 1}]
-        if stubs:
+        if stubs[axis]:
             outer = [(place(p), place(_moved(p, axis, 0.45 * sign))) for p, sign in ends]
             lines(ax, outer, COLOURS[axis], 1.4, style=":")
-    dots(ax, [place(p) for p in points], CHIP, "o", 42)
+    dots(ax, [place(p) for p in points], CHIP, "o", 42 if len(points) <= 2 * MOST_IN_FULL else 10)
 
 
 def _cubes(ax: Axes, blocks: Sequence[int], dims: Sequence[int], centre: Point, size: float) -> None:
@@ -122,7 +188,7 @@ def _cubes(ax: Axes, blocks: Sequence[int], dims: Sequence[int], centre: Point, 
             for p in cells
             for axis in range(3)
         ]
-        shades = ["#9DB8CC", "#7F9FB8", "#C9D9E5"] * len(cells)
+        shades = [FILLS[1], FILLS[2], FILLS[0]] * len(cells)
         ax.add_collection(
             PolyCollection(faces, facecolors=shades, edgecolors="white", linewidths=0.5, zorder=10 + depth + 0.5)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import networkx as nx
 import pytest
 import typer
@@ -13,14 +14,54 @@ from typer.testing import CliRunner
 import topologies
 from simulator.errors import InputError
 from simulator.fabric import Fabric, injection_bytes_per_s
+from simulator.figures import Figure, settle
+from simulator.machine import Link
 from supernode.cli.topology import topology
-from supernode.plots.topology import plot_topology
+from supernode.plots.topology import plot_topology, rendered
 from topologies.builders import builder_of, join
 from topologies.builders.torus import slice_graph
+from topologies.fabrics import (
+    Dragonfly,
+    FixedTorus,
+    FullMesh,
+    HammingMesh,
+    LeafSpine,
+    MeshedRacks,
+    PcieTree,
+    StarPlanes,
+    SwitchedSleds,
+)
 
 APP = typer.Typer()
 APP.command()(topology)
 MACHINES = topologies.names("machines")
+
+
+def assumed(value, unit, dimension, key):
+    stated = Figure(value=value, unit=unit, low=value, high=value, kind="assumed", note="for this test")
+    return settle(stated, key, dimension, "test")
+
+
+LINK = Link(
+    family="test",
+    bandwidth=assumed(50, "GB/s", "bytes_per_s", "bandwidth"),
+    latency=assumed(0.5, "us", "s", "latency"),
+    fraction=assumed(0.9, "1", "1", "fraction"),
+    start=assumed(2, "us", "s", "start"),
+)
+DRAGONFLY = Dragonfly(groups=9, nodes=4, chips_per_node=8, local_links=4, global_links=2, link=LINK)
+TREE = PcieTree(hosts=4, switches=4, chips_per_switch=4, uplinks=1, host_links=2, link=LINK)
+SLEDS = SwitchedSleds(
+    racks=2,
+    sleds_per_rack=18,
+    chips_per_sled=4,
+    rack_switches=2,
+    sled_links=4,
+    rack_links=5,
+    twin_links=2,
+    link=LINK,
+)
+SPINES = LeafSpine(groups=32, chips_per_group=8, chips_per_node=8, leaves=4, spines=18, oversubscription=2.0, link=LINK)
 
 
 def run(*arguments):
@@ -134,6 +175,77 @@ def test_small_slices_and_joined_machines_and_unknown_graphs_have_pictures():
     stranger = builder_of(node).graph(node)
     stranger.graph.clear()
     assert "8 chips, 4 switch chips" in texts(plot_topology(stranger))
+
+
+@pytest.mark.parametrize(
+    "fabric",
+    [
+        pytest.param(FixedTorus(dims=(16, 16), link=LINK), id="grid that closes"),
+        pytest.param(FixedTorus(dims=(4, 4, 4), share=(1, 1, 0.5), link=LINK), id="block with narrower links"),
+        pytest.param(FixedTorus(dims=(8, 4), wraps=(False, False), link=LINK), id="mesh"),
+        pytest.param(FixedTorus(dims=(2,), link=LINK), id="pair"),
+        pytest.param(FixedTorus(dims=(3, 2, 2, 2), link=LINK), id="four axes"),
+        pytest.param(FullMesh(chips=8, links_per_pair=1, link=LINK), id="full mesh"),
+        pytest.param(FullMesh(chips=1, links_per_pair=1, link=LINK), id="one chip"),
+        pytest.param(MeshedRacks(dims=(8, 8), racks=128, planes=4, spines=8, link=LINK), id="meshed racks"),
+        pytest.param(MeshedRacks(dims=(4, 2, 2), racks=1, planes=1, spines=1, link=LINK), id="one meshed rack"),
+        pytest.param(DRAGONFLY, id="dragonfly"),
+        pytest.param(msgspec.structs.replace(DRAGONFLY, groups=1), id="one group"),
+        pytest.param(msgspec.structs.replace(DRAGONFLY, chips_per_node=1), id="nodes of one chip"),
+        pytest.param(TREE, id="PCIe tree"),
+        pytest.param(msgspec.structs.replace(TREE, hosts=40), id="many hosts"),
+        pytest.param(msgspec.structs.replace(TREE, hosts=1, switches=1, chips_per_switch=1), id="one chip on PCIe"),
+        pytest.param(HammingMesh(board=(2, 2), boards=(8, 4), link=LINK), id="HammingMesh"),
+        pytest.param(HammingMesh(board=(4, 2), boards=(32, 32), link=LINK), id="large HammingMesh"),
+        pytest.param(HammingMesh(board=(3, 3), boards=(1, 1), link=LINK), id="one board"),
+        pytest.param(SLEDS, id="sleds"),
+        pytest.param(msgspec.structs.replace(SLEDS, racks=1, twin_links=0), id="one rack of sleds"),
+        pytest.param(msgspec.structs.replace(SLEDS, racks=4, rack_switches=8), id="four racks of sleds"),
+        pytest.param(StarPlanes(chips=1024, chips_per_node=8, links=(1,) * 36, link=LINK), id="many stars"),
+        pytest.param(SPINES, id="oversubscribed"),
+        pytest.param(msgspec.structs.replace(SPINES, groups=1, chips_per_group=512), id="one large group"),
+    ],
+)
+def test_every_kind_of_fabric_has_a_picture_with_a_legend_and_units_inside_its_sheet(fabric):
+    graph = builder_of(fabric).graph(fabric)
+    ax = plot_topology(graph)
+    ax.figure.canvas.draw()
+    said = texts(ax)
+    assert "50 GB/s in one direction (assumed)" in said
+    assert f"{sum(kind == 'chip' for _, kind in graph.nodes(data='kind')):,} chip" in said
+    assert any(text.get_text().startswith("chip") for text in ax.get_legend().get_texts())
+    sheet = ax.figure.bbox
+    for box in [*(text.get_window_extent() for text in ax.texts), ax.get_legend().get_window_extent()]:
+        assert sheet.x0 - 1 <= box.x0
+        assert box.x1 <= sheet.x1 + 1
+        assert sheet.y0 - 1 <= box.y0
+        assert box.y1 <= sheet.y1 + 1
+
+
+def test_pictures_name_what_makes_a_fabric_special():
+    def said(fabric):
+        return texts(plot_topology(builder_of(fabric).graph(fabric)))
+
+    assert "oversubscribed 2 : 1" in said(SPINES)
+    assert "not oversubscribed" in said(msgspec.structs.replace(SPINES, oversubscription=1.0))
+    narrow = said(FixedTorus(dims=(4, 4, 4), share=(1, 1, 0.5), wraps=(True, True, False), link=LINK))
+    assert "axis y: 4 chips, closed, 50 GB/s" in narrow
+    assert "axis z: 4 chips, open, 25 GB/s" in narrow
+    assert "7 x 1 x 50 GB/s = 350 GB/s" in said(FullMesh(chips=8, links_per_pair=1, link=LINK))
+    racks = said(MeshedRacks(dims=(8, 8), racks=16, planes=4, spines=64, link=LINK))
+    assert "One rack: 8 x 8 chips" in racks
+    assert "axis x: 7 chips, 1 x 50 GB/s each" in racks
+    assert "256 second-tier switches" in racks
+    assert "between two groups: 2 x 50 GB/s" in said(DRAGONFLY)
+    assert "between two nodes of a group: 4 x 50 GB/s" in said(DRAGONFLY)
+    assert "to the rack switches: 5 x 50 GB/s" in said(SLEDS)
+    assert "to the twin: 2 x 50 GB/s" in said(SLEDS)
+
+
+def test_a_picture_is_the_same_each_time():
+    graph = builder_of(DRAGONFLY).graph(DRAGONFLY)
+    for ending in ("png", "svg", "pdf"):
+        assert rendered(graph, ending) == rendered(graph, ending)
 
 
 def test_several_machines_are_joined_by_their_network():
