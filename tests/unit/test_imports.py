@@ -200,6 +200,12 @@ def test_plain_graphs_find_their_builder_or_are_listed(tmp_path, graph, builder)
     assert injection_bytes_per_s(Fabric.from_graph(again)) == min(d for _, d in graph.degree) * 5e10
 
 
+def test_a_large_regular_graph_is_no_torus_because_it_has_as_many_neighbours(tmp_path):
+    said, _ = imported(tmp_path, "graphml", plain(nx.random_regular_graph(4, 2500, seed=1)))
+    assert said["builder"] == "edge-list"
+    assert imported(tmp_path, "graphml", plain(torus(50, 50)), name="torus")[0]["builder"] == "fixed-torus"
+
+
 def test_figures_of_a_file_name_the_file_as_their_source(tmp_path):
     _, entry = imported(tmp_path, "graphml", plain(nx.complete_graph(4)))
     rate = entry.fabric.link.bandwidth
