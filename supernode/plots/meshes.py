@@ -78,7 +78,7 @@ def draw_meshed_racks(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
     firsts = [name for name, tier in marked(graph, "tier") if tier == 1]
     planes = sorted({graph.nodes[name]["plane"] for name in (tops or firsts)})
     columns = min(len(racks), next(most for many, most in _COLUMNS if len(racks) <= many))
-    xs = row(range(columns), 0.8, 9.0)
+    xs = row(range(columns), 1.2, 8.6)
     lowest = math.ceil(len(racks) / columns)
     ys = row(range(lowest), 3.6, 1.7) if lowest > 1 else [2.7]
     wide = min(1.6, 0.8 * (xs[1] - xs[0])) if columns > 1 else 1.6

@@ -40,7 +40,7 @@ def plot_structures(rows: Sequence[Structure], *, ax: Axes | None = None) -> Axe
     ax.xaxis.set_major_formatter(FuncFormatter(tick))
     ax.yaxis.set_major_formatter(FuncFormatter(tick))
     ax.grid(visible=True, color="#EEEEEE", linewidth=0.6)
-    columns = max(1, min(6, len(handles)))
+    columns = max(1, min(8, len(handles)))
     ax.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=columns, frameon=False, fontsize=7
     )
