@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+NEAREST = 3
+"""How many near names a message offers."""
+LISTED = 40
+"""How many names a message lists where none is near."""
+
+
 class InputError(Exception):
     """Bad input, raised at the border with one message for the person who wrote it.
 
@@ -55,7 +61,12 @@ class Infeasible:
 def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "") -> InputError:
     """Return the error for a name that nobody knows, with the nearest known names."""
     names = sorted(known)
-    nearest = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.4)
-    remedy = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(names)}"
+    wanted = name.lower().strip()
+    close = difflib.get_close_matches(wanted, names, n=NEAREST, cutoff=0.4)
+    inside = [other for other in names if len(wanted) > 1 and wanted in other]
+    starting = [other for other in inside if other.startswith(wanted)]
+    nearest = list(dict.fromkeys([*starting, *close, *inside]))[:NEAREST]
+    more = f", … ({len(names)} in all)" if len(names) > LISTED else ""
+    remedy = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(names[:LISTED])}{more}"
     shown = name if len(name) <= 80 else name[:77] + "..."
     return InputError(f"unknown {kind} {shown!r}", where=where, remedy=remedy)

@@ -219,7 +219,7 @@ def outward_bandwidth(levels: Sequence[Level], draw: Draw) -> list[float]:
     for level in levels:
         ways = 1.0
         if level.kind == "axis":
-            ways = 2.0 if level.size > 2 else 1.0
+            ways = 2.0 if level.wraps or level.size > 2 else 1.0
         elif level.kind == "mesh":
             ways = level.size - 1.0
         widths.append(ways * level.links * draw(level.link.bandwidth))
@@ -236,7 +236,7 @@ def _cut_seconds(kind: int, size_bytes: float, level: Level, count: float, draw:
     """Time of what must cross the middle of one axis of a torus [s]; 0 for other levels, whose links bound them."""
     if level.kind != "axis" or kind == _SEND_RECV:
         return 0.0
-    width = count / level.size * (2 if level.wraps and level.size > 2 else 1)
+    width = count / level.size * (2 if level.wraps else 1)
     across = width * level.links * draw(level.link.bandwidth)
     lesser = level.size // 2 / level.size
     if kind == _ALL_TO_ALL:
