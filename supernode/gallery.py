@@ -5,9 +5,8 @@ The same catalogue gives the same bytes, so that the folder can be kept under ve
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -15,12 +14,19 @@ from typing import TYPE_CHECKING
 import topologies
 from simulator.files import write_whole
 from simulator.units import humanise
+from supernode.plots.gallery import (
+    LARGEST_PICTURE_BYTES,
+    LARGEST_SHEET_BYTES,
+    contact_sheet,
+    packed,
+    picture,
+    thumbnail,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import networkx as nx
-    from PIL.Image import Image
 
     from simulator.fabric import Fabric
     from simulator.figures import Figure
@@ -28,14 +34,8 @@ if TYPE_CHECKING:
     from topologies.schema import MachineEntry
 
 Tell = Callable[[str, int, int], None]
-PICTURE_DOTS_PER_INCH = 85
-LARGEST_PICTURE_BYTES = 120_000
-LARGEST_SHEET_BYTES = 1_500_000
-THUMBNAIL = (300, 168)
-COLUMNS = 6
 SHEET = "contact-sheet.png"
 PAGE = "README.md"
-_GAP, _NAME = 12, 22
 _MOST_WORK = 30_000_000
 """Chips times edges up to which the all-to-all bound is asked from every chip: some seconds."""
 
@@ -107,9 +107,9 @@ def write_gallery(names: Sequence[str], folder: Path, tell: Tell, *, is_whole: b
     for done, name in enumerate(names):
         tell(f"drawing {name}", done, len(names))
         row, graph = _drawn(name)
-        image = _picture(graph)
+        image = picture(graph)
         rows.append(row)
-        thumbnails[name] = image.resize(THUMBNAIL, _lanczos())
+        thumbnails[name] = thumbnail(image)
         paths.append(folder / f"{name}.png")
         write_whole(paths[-1], packed(image, LARGEST_PICTURE_BYTES))
     if is_whole:
@@ -200,77 +200,6 @@ def _scaled(rates: Rates, stated: Figure, others: Sequence[Figure]) -> tuple[Rat
 
 def _in_order(rows: Sequence[Structure]) -> list[Structure]:
     return sorted(rows, key=lambda row: (row.vendor.casefold(), row.chips, row.name))
-
-
-# --- pictures ---------------------------------------------------------------------------------------------------------
-
-
-def _picture(graph: nx.Graph[str]) -> Image:
-    from PIL import Image
-
-    from supernode.plots.topology import rendered
-
-    return Image.open(io.BytesIO(rendered(graph, "png", dots_per_inch=PICTURE_DOTS_PER_INCH))).convert("RGB")
-
-
-def _lanczos() -> int:
-    from PIL.Image import Resampling
-
-    return Resampling.LANCZOS
-
-
-def packed(image: Image, most_bytes: int) -> bytes:
-    """An image as PNG in the colours of our pictures and as many tints of them as fit into ``most_bytes``."""
-    from PIL.Image import Dither
-
-    content = b""
-    for tints in (6, 5, 4, 3, 2):
-        buffer = io.BytesIO()
-        image.quantize(palette=_palette(tints), dither=Dither.NONE).save(buffer, format="PNG", optimize=True)
-        content = buffer.getvalue()
-        if len(content) <= most_bytes:
-            break
-    return content
-
-
-def _palette(tints: int) -> Image:
-    """White, the pale fills, and every colour that pictures use in some steps towards white."""
-    from matplotlib import colors
-    from PIL import Image
-
-    from supernode.plots.sheet import COLOURS, FILLS, GREY, PALE, plane_colour
-
-    strong = [*COLOURS, GREY, *(plane_colour(step, _RAMP) for step in range(0, _RAMP, 3))]
-    found = [colors.to_rgb(colour) for colour in ("#FFFFFF", PALE, *FILLS)]
-    for red, green, blue in map(colors.to_rgb, strong):
-        shares = [step / tints for step in range(1, tints + 1)]
-        found += [(1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue)) for share in shares]
-    image = Image.new("P", (1, 1))
-    image.putpalette([round(255 * part) for colour in found for part in colour])
-    return image
-
-
-_RAMP = 13
-"""Steps of the ramp of many planes, more than there are colours, of which every third is in the palette."""
-
-
-def contact_sheet(thumbnails: Mapping[str, Image]) -> Image:
-    """All pictures small, with their names under them, row by row."""
-    from matplotlib import font_manager
-    from PIL import Image, ImageDraw, ImageFont
-
-    columns = min(COLUMNS, len(thumbnails))
-    rows = -(-len(thumbnails) // columns)
-    wide, tall = THUMBNAIL[0] + _GAP, THUMBNAIL[1] + _NAME + _GAP
-    sheet = Image.new("RGB", (columns * wide + _GAP, rows * tall + _GAP), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 14)
-    for index, (name, small) in enumerate(thumbnails.items()):
-        x, y = _GAP + index % columns * wide, _GAP + index // columns * tall
-        sheet.paste(small, (x, y))
-        draw.rectangle((x, y, x + THUMBNAIL[0] - 1, y + THUMBNAIL[1] - 1), outline="#BBBBBB")
-        draw.text((x + THUMBNAIL[0] / 2, y + THUMBNAIL[1] + 3), name, fill="#222222", font=font, anchor="ma")
-    return sheet
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

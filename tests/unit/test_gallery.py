@@ -16,19 +16,8 @@ import topologies
 from simulator.errors import InputError
 from supernode.cli.gallery import gallery
 from supernode.cli.topology import topology
-from supernode.gallery import (
-    LARGEST_PICTURE_BYTES,
-    LARGEST_SHEET_BYTES,
-    SHEET,
-    Spread,
-    contact_sheet,
-    escaped,
-    packed,
-    page,
-    structure,
-    structures,
-    write_gallery,
-)
+from supernode.gallery import SHEET, Spread, escaped, page, structure, structures, write_gallery
+from supernode.plots.gallery import LARGEST_PICTURE_BYTES, LARGEST_SHEET_BYTES, contact_sheet, packed
 from supernode.plots.structure import plot_structures
 
 APP = typer.Typer()
