@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -196,6 +196,11 @@ def _settled(node: Any, key: str, where: str, path: str, dimension: str) -> Any:
     if isinstance(node, tuple | list):
         return type(node)(_settled(child, key, where, f"{path}[{i}]", dimension) for i, child in enumerate(node))
     return node
+
+
+def source_ids(figures: Iterable[Figure]) -> tuple[str, ...]:
+    """Ids of the sources that figures name, each once, in alphabetical order."""
+    return tuple(sorted({figure.source for figure in figures if figure.source}))
 
 
 def figures_of(node: Any) -> Iterator[Figure]:

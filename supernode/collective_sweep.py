@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import topologies
 from simulator.collectives import Priced, price
 from simulator.errors import InputError
-from simulator.figures import Draw
+from simulator.figures import Draw, source_ids
 from simulator.machine import Slice, slice_of
 from simulator.units import parse
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
+from supernode.readings import machine_under, weights_of
 
 if TYPE_CHECKING:
     from simulator.figures import Figure
-    from simulator.machine import Machine
 
 MOST_SIZES = 64
 
@@ -74,13 +72,15 @@ def sweep(request: Request) -> tuple[Slice, list[tuple[Priced, float, float]], t
     import numpy as np
 
     wanted = sizes(request.size)
-    stated = _machine(request, request.hypothesis)
+    stated = machine_under(request.machine, request.hypothesis, request.network)
     chips = stated.chips if request.chips is None else request.chips
     part = slice_of(stated, chips)
-    weights = {} if request.hypothesis else {h.name: h.weight for h in topologies.entry(request.machine).hypotheses}
+    weights = {} if request.hypothesis else weights_of(request.machine)
     touched: dict[str, Figure] = {}
     rows = []
-    readings = {name: slice_of(_machine(request, name), chips) for name in weights} or {"": part}
+    readings = {name: slice_of(machine_under(request.machine, name, request.network), chips) for name in weights} or {
+        "": part
+    }
     for reading in readings.values():
         draw = Draw()
         price(request.kind, wanted[0], reading, draw=draw)
@@ -95,11 +95,4 @@ def sweep(request: Request) -> tuple[Slice, list[tuple[Priced, float, float]], t
         ]
         low, high = (float(x) for x in np.percentile(times, [5, 95]))
         rows.append((priced, min(low, priced.seconds), max(high, priced.seconds)))
-    return part, rows, tuple(sorted({figure.source for figure in touched.values() if figure.source}))
-
-
-def _machine(request: Request, hypothesis: str) -> Machine:
-    machine = topologies.machine(request.machine, hypothesis)
-    if not request.network:
-        return machine
-    return dataclasses.replace(machine, network=topologies.network(request.network))
+    return part, rows, source_ids(touched.values())

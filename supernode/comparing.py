@@ -13,7 +13,7 @@ import topologies
 import workloads
 from simulator.collectives import price
 from simulator.errors import InputError, unknown_name
-from simulator.figures import Draw
+from simulator.figures import Draw, source_ids
 from simulator.machine import slice_of
 from simulator.units import DISPLAY
 from supernode.basis import Contender, contenders, matched
@@ -32,9 +32,10 @@ from supernode.evaluate import STATED, Answer, Evaluator
 from supernode.metrics import metric
 from supernode.pairs import all_pairs
 from supernode.provenance import provenance
+from supernode.readings import weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -186,7 +187,9 @@ class _Run:
         values = self._drawn(name, entrants, tasks, figures, picks)
         _record(draws, name, stated, values)
         results = {
-            e.name: _result(e, tasks, stated, values, {task: _ids(used[e.name, task]) for task in _subjects(tasks)})
+            e.name: _result(
+                e, tasks, stated, values, {task: source_ids(used[e.name, task].values()) for task in _subjects(tasks)}
+            )
             for e in entrants
         }
         self.progress(f"{name}: collective curves", 0, 1)
@@ -268,11 +271,6 @@ class _Run:
         }
 
 
-def weights_of(machine: str) -> dict[str, float]:
-    """Weights of a machine's hypotheses by name, the stated reading first; empty where it has none."""
-    return {hypothesis.name: hypothesis.weight for hypothesis in topologies.entry(machine).hypotheses}
-
-
 def _subjects(tasks: list[Task]) -> list[str]:
     return [*(task.name for task in tasks), ECONOMICS]
 
@@ -282,10 +280,6 @@ def _title(case: str, basis: str, entrants: list[Entrant]) -> str:
     words = {"as-built": "As built", "chips": "Equal chips", "power": "Equal site power", "cost": "Equal capital"}
     kind = words.get(basis, "Equal peak FLOP/s")
     return f"{'Matched case, equal chips' if case == 'matched' else kind}: {sizes}"
-
-
-def _ids(figures: Mapping[str, Figure]) -> tuple[str, ...]:
-    return tuple(sorted({figure.source for figure in figures.values() if figure.source}))
 
 
 def _kind(task: Task) -> TaskKind:
@@ -436,6 +430,6 @@ def _sources(figures: Iterable[Figure], machines: list[str]) -> Iterable[SourceE
     known = dict(workloads.sources())
     for machine in machines:
         known |= topologies.sources_of(machine)
-    for name in sorted({figure.source for figure in figures if figure.source}):
+    for name in source_ids(figures):
         source = known[name]
         yield SourceEntry(name, source.title, source.url, source.date)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import topologies
-from simulator.figures import Draw
+from simulator.figures import Draw, source_ids
 from simulator.machine import slice_of
 from simulator.training import search, step
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
+from supernode.readings import machine_under, weights_of
 from workloads.program import program
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def best_plans(request: PlanRequest) -> tuple[Slice, Found, list[Ranged], tuple[
         top=request.top,
         draw=draw,
     )
-    weights = {} if request.hypothesis else {h.name: h.weight for h in topologies.entry(request.machine).hypotheses}
+    weights = {} if request.hypothesis else weights_of(request.machine)
     readings = {name: slice_under(request, name) for name in weights} or {"": part}
     touched: dict[str, Figure] = dict(draw.touched)
     for reading in readings.values():
@@ -91,14 +90,12 @@ def best_plans(request: PlanRequest) -> tuple[Slice, Found, list[Ranged], tuple[
         ]
         low, high = (float(x) for x in np.percentile(times, [LOW, HIGH]))
         ranged.append(Ranged(priced, min(low, priced.seconds), max(high, priced.seconds)))
-    return part, found, ranged, tuple(sorted({figure.source for figure in touched.values() if figure.source}))
+    return part, found, ranged, source_ids(touched.values())
 
 
 def slice_under(request: PlanRequest, hypothesis: str) -> Slice:
     """The slice that was asked for, under one reading of its machine."""
-    machine = topologies.machine(request.machine, hypothesis)
-    if request.network:
-        machine = dataclasses.replace(machine, network=topologies.network(request.network))
+    machine = machine_under(request.machine, hypothesis, request.network)
     return slice_of(machine, machine.chips if request.chips is None else request.chips)
 
 
