@@ -25,11 +25,27 @@ Kind = Literal["measured", "announced", "estimated", "derived", "assumed"]
 Number = Annotated[float, msgspec.Meta(ge=0, le=1e24)]
 
 
+class Other(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What another source states in the place of a figure's value; kept beside it, and never computed with.
+
+    ``unit`` is that of the figure where it is empty.
+    """
+
+    value: Number
+    kind: Literal["measured", "announced", "estimated", "derived"]
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    unit: str = ""
+    locator: str = ""
+    date: str = ""
+    note: str = ""
+
+
 class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sourced number with a range, in the unit in which it was stated.
 
     Every figure has a range (``low`` and ``high`` may equal ``value``) and, unless it is ``assumed``, a source: the
     id of an entry in ``sources.toml``. An ``assumed`` figure says in ``note`` why this value and this range.
+    Where sources disagree, ``others`` keeps what the rest of them state, and ``choice`` says why ``value`` was taken.
     ``key`` is set by the reader (the figure's place in the catalogue) and cannot be written in a file.
     """
 
@@ -42,6 +58,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     locator: str = ""
     date: str = ""
     note: str = ""
+    others: Annotated[tuple[Other, ...], msgspec.Meta(max_length=32)] = ()
+    choice: str = ""
     key: str = ""
     dimension: str = ""
 
@@ -59,6 +77,10 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def si_high(self) -> float:
         """The high end of the range in SI base units."""
         return self.high * units.factor(self.unit, self.dimension)
+
+    def si_of(self, other: Other) -> float:
+        """What another source states, in the SI base unit of the figure's dimension."""
+        return other.value * units.factor(other.unit or self.unit, self.dimension)
 
     @property
     def is_uncertain(self) -> bool:
@@ -144,7 +166,25 @@ def settle(figure: Figure, key: str, dimension: str, where: str) -> Figure:
             where=where,
             remedy='name a source of sources.toml, or set kind = "assumed" with a note',
         )
+    _check_others(figure, dimension, where)
     return msgspec.structs.replace(figure, key=key, dimension=dimension)
+
+
+def _check_others(figure: Figure, dimension: str, where: str) -> None:
+    """Check what other sources state: numbers in units of the figure's kind, other than its value, and why not they."""
+    if bool(figure.others) != bool(figure.choice):
+        what = "choice is missing beside others" if figure.others else "choice stands without others"
+        remedy = "say why this value was taken before those of the other sources" if figure.others else "take it out"
+        raise InputError(what, where=where, remedy=remedy)
+    stated = figure.value * units.factor(figure.unit, dimension)
+    for index, other in enumerate(figure.others):
+        place = f"{where}.others[{index}]"
+        rate = units.factor(other.unit or figure.unit, dimension, where=f"{place}.unit")
+        if not math.isfinite(other.value):
+            raise InputError(f"{other.value} is not a finite number", where=place, remedy="write a finite number")
+        if other.value * rate == stated:
+            remedy = "keep only sources that state something else"
+            raise InputError(f"{other.value:g} is the figure's own value", where=place, remedy=remedy)
 
 
 def _dimension(hint: Any) -> str:
@@ -199,7 +239,7 @@ def _settled(node: Any, key: str, where: str, path: str, dimension: str) -> Any:
 
 
 def source_ids(figures: Iterable[Figure]) -> tuple[str, ...]:
-    """Ids of the sources that figures name, each once, in alphabetical order."""
+    """Ids of the sources that the values of figures are taken from, each once, in alphabetical order."""
     return tuple(sorted({figure.source for figure in figures if figure.source}))
 
 

@@ -53,7 +53,8 @@ def _files() -> Iterator[Finding]:
         for name, figures in files.items():
             yield _sourced(f"{kind} {name}", figures)
     all_files = (chips, networks, machines, shared)
-    used = {figure.source for files in all_files for each in files.values() for figure in each}
+    figures = [figure for files in all_files for each in files.values() for figure in each]
+    used = {each.source for figure in figures for each in (figure, *figure.others)}
     unused = sorted(set(load.sources()) - used)
     detail = f"unused: {', '.join(unused)}" if unused else f"{len(load.sources())} sources, all used"
     yield Finding("sources.toml", "every source is used", not unused, detail)

@@ -69,6 +69,9 @@ def check_figure(figure: Figure, where: str, sources: Mapping[str, Source]) -> N
     """Check one settled figure; see :func:`check_figures`."""
     if figure.source and figure.source not in sources:
         raise unknown_name("source", figure.source, sources, where=f"{where}.source")
+    for index, other in enumerate(figure.others):
+        if other.source not in sources:
+            raise unknown_name("source", other.source, sources, where=f"{where}.others[{index}].source")
     least, most = _limits(figure)
     unit = units.DISPLAY[figure.dimension]
     if figure.si_low < least:
