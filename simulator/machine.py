@@ -6,6 +6,7 @@ by a network) that one job runs on. The engine computes on slices: chips times n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -212,7 +213,8 @@ class Machine:
     """A machine of the catalogue under one hypothesis. ``slice_levels(chips)`` gives the levels of a legal slice.
 
     ``slice_levels`` raises :class:`simulator.errors.InputError` for a number of chips that is no legal slice, naming
-    the nearest legal ones; ``legal_chips`` lists them in ascending order.
+    the nearest legal ones; ``legal_chips`` lists them in ascending order. ``shape_levels(shape)`` does the same for the
+    chips of a slice along each axis, on machines that are tori.
     """
 
     name: str
@@ -231,6 +233,7 @@ class Machine:
     hypothesis: str
     reading: str
     slice_levels: Callable[[int], tuple[Level, ...]]
+    shape_levels: Callable[[tuple[int, ...]], tuple[Level, ...]]
     legal_chips: tuple[int, ...]
 
 
@@ -272,3 +275,13 @@ def slice_of(machine: Machine, chips: int) -> Slice:
     network = machine.network
     joined = Level(network.name, "switch", machines, network.link, network.links, network.hops)
     return Slice(machine, chips, machines, (*machine.slice_levels(machine.chips), joined))
+
+
+def slice_of_shape(machine: Machine, shape: tuple[int, ...]) -> Slice:
+    """Cut a slice of this many chips along each axis of a torus: another than the most cubic of as many chips.
+
+    Raises
+    ------
+    simulator.errors.InputError : the machine is no torus, or has no legal slice of this shape
+    """
+    return Slice(machine, math.prod(shape), 1, machine.shape_levels(shape))

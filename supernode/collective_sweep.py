@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from simulator.collectives import Priced, price
 from simulator.errors import InputError
 from simulator.figures import Draw, source_ids
-from simulator.machine import Slice, slice_of
+from simulator.machine import Slice, slice_of, slice_of_shape
 from simulator.units import parse
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
 from supernode.readings import machine_under, weights_of
 
 if TYPE_CHECKING:
     from simulator.figures import Figure
+    from simulator.machine import Machine
 
 MOST_SIZES = 64
 
@@ -32,6 +33,8 @@ class Request:
     hypothesis: str
     samples: int
     seed: int
+    shape: tuple[int, ...] = ()
+    """Chips along each axis of a torus, in place of ``chips``; empty for the most cubic shape."""
 
 
 def sizes(text: str) -> list[float]:
@@ -73,12 +76,11 @@ def sweep(request: Request) -> tuple[Slice, list[tuple[Priced, float, float]], t
 
     wanted = sizes(request.size)
     stated = machine_under(request.machine, request.hypothesis, request.network)
-    chips = stated.chips if request.chips is None else request.chips
-    part = slice_of(stated, chips)
+    part = _cut(stated, request)
     weights = {} if request.hypothesis else weights_of(request.machine)
     touched: dict[str, Figure] = {}
     rows = []
-    readings = {name: slice_of(machine_under(request.machine, name, request.network), chips) for name in weights} or {
+    readings = {name: _cut(machine_under(request.machine, name, request.network), request) for name in weights} or {
         "": part
     }
     for reading in readings.values():
@@ -96,3 +98,10 @@ def sweep(request: Request) -> tuple[Slice, list[tuple[Priced, float, float]], t
         low, high = (float(x) for x in np.percentile(times, [5, 95]))
         rows.append((priced, min(low, priced.seconds), max(high, priced.seconds)))
     return part, rows, source_ids(touched.values())
+
+
+def _cut(machine: Machine, request: Request) -> Slice:
+    """The slice that the request names by its shape or its chips; the whole machine where it names none."""
+    if request.shape:
+        return slice_of_shape(machine, request.shape)
+    return slice_of(machine, machine.chips if request.chips is None else request.chips)

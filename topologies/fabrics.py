@@ -21,7 +21,8 @@ class Torus(Entry, frozen=True, tag_field="builder", tag="torus"):
 
     ``dims`` chips along each axis; ``cube`` chips along each axis of a cube (divides ``dims``); one ``link`` to each
     neighbour. Slices are whole cubes in any legal shape, every axis of a slice closes to a ring. Where ``is_twistable``
-    a slice of k x k x 2k or k x 2k x 2k chips may be wired as a twisted torus. ``reconfiguration`` is the time that the
+    a slice of k x k x 2k or k x 2k x 2k chips may be wired as a twisted torus. ``most_slice_cubes`` limits what a user
+    gets below the whole machine, which then has the shape ``dims`` alone. ``reconfiguration`` is the time that the
     optical switches take to join other faces [s].
     """
 
@@ -29,6 +30,7 @@ class Torus(Entry, frozen=True, tag_field="builder", tag="torus"):
     cube: Dims
     link: Link
     is_twistable: bool = False
+    most_slice_cubes: Count | None = None
     reconfiguration: Seconds | None = None
 
 

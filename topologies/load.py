@@ -282,7 +282,7 @@ def _path_in(figure: Figure) -> str:
 
 def _assembled(read: _Reading, name: str) -> Machine:
     """Put a machine together under one hypothesis; the empty name is the reading of the file itself."""
-    from topologies.builders import builder_of
+    from topologies.builders import builder_of, levels_of_shape
 
     entry, chip = read.entry, read.chip
     if name:
@@ -312,6 +312,7 @@ def _assembled(read: _Reading, name: str) -> Machine:
         hypothesis=name,
         reading=entry.reading,
         slice_levels=functools.partial(builder.levels, entry.fabric),
+        shape_levels=functools.partial(levels_of_shape, entry.fabric),
         legal_chips=builder.legal_chips(entry.fabric),
     )
 

@@ -23,8 +23,26 @@ from topologies.builders import (
     two_tier_planes,
 )
 from topologies.builders.common import Builder, NetworkBuilder
+from topologies.builders.lattice import Lattice, Shape, grid, lattice_graph, written
+from topologies.builders.optical_cubes import (
+    CubeFaces,
+    circuits_of,
+    cube_faces,
+    reconfiguration_s,
+    rewire,
+    slice_of_cubes,
+)
+from topologies.builders.parts import PARTS, part_of
 from topologies.builders.rail_fat_tree import join, network_level
-from topologies.builders.torus import shapes
+from topologies.builders.slices import (
+    LegalSlice,
+    graph_of,
+    legal_slice,
+    legal_slice_of_chips,
+    legal_slices,
+    levels_of_shape,
+)
+from topologies.builders.torus import check_twist, shapes, slice_graph, twist_of, twistable, twisted
 from topologies.fabrics import MachineFabric, NetworkFabric
 
 BUILDERS: dict[str, Builder] = {
@@ -69,11 +87,35 @@ def _tag(fabric: MachineFabric | NetworkFabric, known: dict[str, Builder] | dict
 __all__ = [
     "BUILDERS",
     "NETWORK_BUILDERS",
+    "PARTS",
     "Builder",
+    "CubeFaces",
+    "Lattice",
+    "LegalSlice",
     "NetworkBuilder",
+    "Shape",
     "builder_of",
+    "check_twist",
+    "circuits_of",
+    "cube_faces",
+    "graph_of",
+    "grid",
     "join",
+    "lattice_graph",
+    "legal_slice",
+    "legal_slice_of_chips",
+    "legal_slices",
+    "levels_of_shape",
     "network_builder_of",
     "network_level",
+    "part_of",
+    "reconfiguration_s",
+    "rewire",
     "shapes",
+    "slice_graph",
+    "slice_of_cubes",
+    "twist_of",
+    "twistable",
+    "twisted",
+    "written",
 ]

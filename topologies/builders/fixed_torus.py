@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from simulator.machine import Level
 from topologies.builders.common import not_legal
-from topologies.builders.lattice import AXES, Lattice, Shape, lattice_graph, most_cubic
+from topologies.builders.lattice import AXES, Lattice, Shape, kind_of, lattice_graph, most_cubic, written
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -24,27 +24,27 @@ def graph(fabric: FixedTorus, draw: Draw | None = None) -> nx.Graph[str]:
 
 def slice_graph(fabric: FixedTorus, shape: Shape, *, draw: Draw | None = None) -> nx.Graph[str]:
     """A slice of ``shape`` chips, closed along those axes that wrap and that it spans."""
-    wraps = _wraps(fabric, shape)
-    kind = "torus" if all(wraps) else "cylinder" if any(wraps) else "mesh"
     block = (*(1,) * (len(shape) - 1), shape[-1])
+    closed = wraps(fabric, shape)
     return lattice_graph(
-        Lattice(shape, block, wraps, _shares(fabric)),
+        Lattice(shape, block, closed, shares(fabric)),
         fabric.link,
         builder="fixed-torus",
-        title=f"{kind} {'x'.join(map(str, shape))}",
+        title=f"{kind_of(shape, closed)} {written(shape)}",
         block_name="node",
-        media=("copper", "copper"),
         draw=draw,
     )
 
 
-def _shares(fabric: FixedTorus) -> tuple[float, ...]:
+def shares(fabric: FixedTorus) -> tuple[float, ...]:
+    """Share of the bandwidth of the link that links along each axis have [1]."""
     return fabric.share or (1.0,) * len(fabric.dims)
 
 
-def _wraps(fabric: FixedTorus, shape: Shape) -> tuple[bool, ...]:
-    wraps = fabric.wraps or (True,) * len(fabric.dims)
-    return tuple(wrap and side == whole for wrap, side, whole in zip(wraps, shape, fabric.dims, strict=True))
+def wraps(fabric: FixedTorus, shape: Shape) -> tuple[bool, ...]:
+    """Which axes of a slice close to a ring: those that wrap in the machine and that the slice spans."""
+    whole_wraps = fabric.wraps or (True,) * len(fabric.dims)
+    return tuple(wrap and side == whole for wrap, side, whole in zip(whole_wraps, shape, fabric.dims, strict=True))
 
 
 def shapes(fabric: FixedTorus, chips: int) -> list[Shape]:
@@ -66,17 +66,31 @@ def legal_chips(fabric: FixedTorus) -> tuple[int, ...]:
     return tuple(_by_chips(fabric.dims, fabric.slices))
 
 
+def legal_shapes(fabric: FixedTorus) -> list[Shape]:
+    """The shape of every legal slice, chips ascending, the most cubic first among equals."""
+    return [shape for known in _by_chips(fabric.dims, fabric.slices).values() for shape in known]
+
+
 def levels(fabric: FixedTorus, chips: int) -> tuple[Level, ...]:
-    """One level for each axis longer than one chip, in the order of ``dims``, of the most cubic legal shape.
+    """The levels of the most cubic legal shape of ``chips`` chips; see :func:`levels_of_shape`."""
+    candidates = shapes(fabric, chips)
+    if not candidates:
+        raise not_legal(chips, legal_chips(fabric), what(fabric))
+    return levels_of_shape(fabric, candidates[0])
+
+
+def levels_of_shape(fabric: FixedTorus, shape: Shape) -> tuple[Level, ...]:
+    """One level for each axis longer than one chip, in the order of ``dims``.
 
     A link of an axis with a share of the bandwidth counts as that share of a link.
     """
-    candidates = shapes(fabric, chips)
-    if not candidates:
-        raise not_legal(chips, legal_chips(fabric), f"a fixed torus of {'x'.join(map(str, fabric.dims))} chips")
-    shape = candidates[0]
     return tuple(
-        Level(f"{fabric.link.family}-{AXES[axis]}", "axis", side, fabric.link, share, 1, wraps=wraps)
-        for axis, (side, share, wraps) in enumerate(zip(shape, _shares(fabric), _wraps(fabric, shape), strict=True))
+        Level(f"{fabric.link.family}-{AXES[axis]}", "axis", side, fabric.link, share, 1, wraps=closed)
+        for axis, (side, share, closed) in enumerate(zip(shape, shares(fabric), wraps(fabric, shape), strict=True))
         if side > 1
     )
+
+
+def what(fabric: FixedTorus) -> str:
+    """What a slice is cut from, as error messages name it."""
+    return f"a fixed torus of {written(fabric.dims)} chips"

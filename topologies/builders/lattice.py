@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from simulator.errors import InputError
 from simulator.figures import Draw
 from topologies.builders.common import edge, new_graph
 
@@ -45,6 +46,57 @@ class Lattice:
         return all(wraps or side <= 2 for wraps, side in zip(self.wraps, self.shape, strict=True))
 
 
+def grid(
+    shape: Shape,
+    link: Link,
+    *,
+    wraps: tuple[bool, ...] = (),
+    shares: tuple[float, ...] = (),
+    draw: Draw | None = None,
+) -> nx.Graph[str]:
+    """An n-dimensional torus or mesh from plain parameters.
+
+    Parameters
+    ----------
+    shape : chips along each axis, at least one axis [1]
+    link : what joins two neighbours
+    wraps : whether each axis closes to a ring (all do if empty)
+    shares : share of a link's bandwidth that links along each axis have, above 0 to 1 (all 1 if empty) [1]
+    draw : which values uncertain figures take (the stated ones if none)
+
+    Raises
+    ------
+    InputError : no axis or too many, a side below one, a wrap or share for some axes only, a share out of bounds
+    """
+    count = len(shape)
+    name = written(shape)
+    if not 1 <= count <= len(AXES) or min(shape) < 1:
+        raise InputError(f"{name or 'nothing'} is no shape", remedy=f"name 1 to {len(AXES)} sides of 1 chip or more")
+    for given in (wraps, shares):
+        if given and len(given) != count:
+            raise InputError(f"{given} is not one for each axis of {name}", remedy=f"name {count}, or none")
+    if not all(0 < share <= 1 for share in shares):
+        raise InputError(f"{shares} are no shares of a link", remedy="name numbers above 0, up to 1")
+    wraps, shares = wraps or (True,) * count, shares or (1.0,) * count
+    lattice = Lattice(shape, (*(1,) * (count - 1), shape[-1]), wraps, shares)
+    return lattice_graph(
+        lattice, link, builder="fixed-torus", title=f"{kind_of(shape, wraps)} {name}", block_name="node", draw=draw
+    )
+
+
+def kind_of(shape: Shape, wraps: tuple[bool, ...]) -> str:
+    """What a box of chips is called: a chip, a torus, a mesh, or a cylinder where only some of its axes close."""
+    closed = [wrap for wrap, side in zip(wraps, shape, strict=True) if side > 1]
+    if not closed:
+        return "chip"
+    return "torus" if all(closed) else "cylinder" if any(closed) else "mesh"
+
+
+def written(shape: Shape) -> str:
+    """A shape as people write it: ``4x4x8``."""
+    return "x".join(map(str, shape))
+
+
 def lattice_graph(
     lattice: Lattice,
     link: Link,
@@ -52,7 +104,7 @@ def lattice_graph(
     builder: str,
     title: str,
     block_name: str,
-    media: tuple[str, str],
+    media: tuple[str, str] = ("copper", "copper"),
     draw: Draw | None = None,
 ) -> nx.Graph[str]:
     """The lattice as a graph; ``media`` of links inside a block and of those that leave it or close an axis.
@@ -98,6 +150,8 @@ def lattice_graph(
             built.graph["cuts"][f"axis {AXES[axis]}"] = [
                 name for name, coord in zip(names, coordinates, strict=True) if coord[axis] < side // 2
             ]
+    if not built.graph["cuts"]:
+        built.graph["cuts"]["no axis"] = []  # a single chip: nothing to cut
     return built
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulator.errors import InputError
+from simulator.figures import Draw
 from topologies.builders.lattice import AXES, Shape, strides
 
 if TYPE_CHECKING:
@@ -142,6 +143,57 @@ def rewire(graph: nx.Graph[str], fabric: Torus, circuits: Iterable[Circuit]) -> 
     built.graph.update(name=f"{len(used)} cubes", cuts={"half of the chips": names[: len(names) // 2]})
     built.graph["vertex_transitive"] = False
     return built
+
+
+def slice_of_cubes(graph: nx.Graph[str], fabric: Torus, cubes: Sequence[int], shape: Shape) -> nx.Graph[str]:
+    """A torus of ``shape`` chips of these cubes of the machine, laid row by row; see :func:`rewire`.
+
+    Chips keep their names and the number of their cube; ``coord`` is their place in the slice, and the cuts are those
+    across its axes, as in the slice of the same shape that :func:`topologies.builders.torus.slice_graph` makes.
+
+    Raises
+    ------
+    InputError : the shape is not made of this many different cubes of the machine
+    """
+    from topologies.builders.torus import slice_graph
+
+    built = rewire(graph, fabric, circuits_of(fabric, cubes, shape))
+    grid = [range(side // inside) for side, inside in zip(shape, fabric.cube, strict=True)]
+    corner = dict(zip(cubes, itertools.product(*grid), strict=True))
+    at = {}
+    for name, data in built.nodes.items():
+        sides = zip(corner[data["cube"]], data["coord"], fabric.cube, strict=True)
+        data["coord"] = tuple(c * side + x % side for c, x, side in sides)
+        at[data["coord"]] = name
+    plain = slice_graph(fabric, shape)
+    where = plain.nodes(data="coord")
+    cuts = {cut: [at[where[name]] for name in side] for cut, side in plain.graph["cuts"].items()}
+    built.graph.update(name=f"{plain.graph['name']} of {len(cubes)} cubes", dims=shape, cuts=cuts)
+    built.graph["vertex_transitive"] = plain.graph["vertex_transitive"]
+    return built
+
+
+def reconfiguration_s(
+    fabric: Torus, before: Iterable[Circuit], after: Iterable[Circuit], draw: Draw | None = None
+) -> float:
+    """Time to go from one set of circuits to another [s]: all switches turn at once, and none where nothing changes.
+
+    Raises
+    ------
+    InputError : circuits that cannot be made; a machine that does not say how long its switches take
+    """
+    old, new = frozenset(before), frozenset(after)
+    for circuits in (old, new):
+        if circuits:
+            cube_faces(fabric).check(circuits)
+    if old == new:
+        return 0.0
+    if fabric.reconfiguration is None:
+        raise InputError(
+            "the machine does not say how long its optical switches take",
+            remedy="give [fabric.reconfiguration] in its file",
+        )
+    return (draw or Draw())(fabric.reconfiguration)
 
 
 def _moved(place: Shape, axis: int, to: int) -> Shape:

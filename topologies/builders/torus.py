@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from simulator.errors import InputError
 from simulator.machine import Level
 from topologies.builders.common import not_legal
-from topologies.builders.lattice import AXES, Lattice, Shape, lattice_graph, most_cubic
+from topologies.builders.lattice import AXES, Lattice, Shape, lattice_graph, most_cubic, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import networkx as nx
 
@@ -39,6 +39,11 @@ def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw |
     return _cubes_graph(fabric, lattice, "torus" if wraps else "mesh", draw)
 
 
+def closes(fabric: Torus, shape: Shape) -> bool:
+    """Whether a legal slice of this shape is made of whole cubes: its axes then close, all of them."""
+    return math.prod(shape) % math.prod(fabric.cube) == 0
+
+
 def twist_of(shape: Shape) -> dict[int, Shape]:
     """What each axis adds to the others where it closes, in the twisted torus of this shape; empty if it has none.
 
@@ -59,8 +64,9 @@ def twist_of(shape: Shape) -> dict[int, Shape]:
 
 def twistable(fabric: Torus, chips: int) -> list[Shape]:
     """The legal shapes of a slice of ``chips`` chips that may also be wired as twisted tori."""
-    is_whole_cubes = chips % math.prod(fabric.cube) == 0
-    return [shape for shape in shapes(fabric, chips) if fabric.is_twistable and is_whole_cubes and twist_of(shape)]
+    if not fabric.is_twistable:
+        return []
+    return [shape for shape in shapes(fabric, chips) if closes(fabric, shape) and twist_of(shape)]
 
 
 def twisted(fabric: Torus, shape: Shape, *, draw: Draw | None = None) -> nx.Graph[str]:
@@ -68,20 +74,41 @@ def twisted(fabric: Torus, shape: Shape, *, draw: Draw | None = None) -> nx.Grap
 
     Raises
     ------
-    InputError : the machine has no twisted slices, or none of this shape
+    InputError : the machine has no twisted slices, or none of this shape; names those near it
     """
-    name = "x".join(map(str, shape))
-    if not fabric.is_twistable:
-        raise InputError(f"{name} cannot be twisted on this machine", remedy="set is_twistable in its [fabric] table")
-    if shape not in twistable(fabric, math.prod(shape)):
-        raise InputError(f"{name} is no twisted torus of whole cubes", remedy="ask for k x k x 2k or k x 2k x 2k")
+    check_twist(fabric, shape)
     count = len(shape)
     lattice = Lattice(shape, fabric.cube, (True,) * count, (1.0,) * count, twist_of(shape))
     return _cubes_graph(fabric, lattice, "twisted torus", draw)
 
 
+def check_twist(fabric: Torus, shape: Shape, *, where: str = "") -> None:
+    """Check that a slice of this shape may be wired as a twisted torus; see :func:`twisted`."""
+    name = written(shape)
+    turned = [each for each in legal_shapes(fabric) if closes(fabric, each) and twist_of(each)]
+    if not fabric.is_twistable:
+        could = [name] if shape in turned else near(turned, shape)
+        wiring = f"; {' and '.join(could)} could then be" if turned else ""
+        raise InputError(
+            f"{name} cannot be twisted on this machine, which is not known to wire twisted slices",
+            where=where,
+            remedy=f"set is_twistable in the [fabric] table of a machine file of your own{wiring}",
+        )
+    if shape not in turned:
+        remedy = f"try {' or '.join(near(turned, shape))}" if turned else "this machine has none; leave the twist out"
+        raise InputError(f"{name} is no twisted torus of whole cubes", where=where, remedy=remedy)
+
+
+def near(known: Sequence[Shape], shape: Shape) -> list[str]:
+    """Of shapes that ascend in chips, the last that has no more chips than ``shape`` and the first that has more."""
+    chips = math.prod(shape)
+    smaller = [each for each in known if math.prod(each) <= chips and each != shape]
+    larger = [each for each in known if math.prod(each) > chips]
+    return [written(each) for each in (*smaller[-1:], *larger[:1])]
+
+
 def _cubes_graph(fabric: Torus, lattice: Lattice, kind: str, draw: Draw | None) -> nx.Graph[str]:
-    title = f"{kind} {'x'.join(map(str, lattice.shape))}"
+    title = f"{kind} {written(lattice.shape)}"
     media = ("copper", "ocs")
     built = lattice_graph(lattice, fabric.link, builder="torus", title=title, block_name="cube", media=media, draw=draw)
     built.graph["cube"] = fabric.cube
@@ -89,24 +116,35 @@ def _cubes_graph(fabric: Torus, lattice: Lattice, kind: str, draw: Draw | None) 
 
 
 def shapes(fabric: Torus, chips: int) -> list[Shape]:
-    """The legal shapes of a slice of ``chips`` chips, sides ascending, most cubic first; empty where there is none.
+    """The legal shapes of a slice of ``chips`` chips, most cubic first; empty where there is none.
 
-    Whole cubes in any arrangement, as the optical switches join any of them. Below one cube: a single chip, and the
-    most cubic box of each power of two with sides that are powers of two and at most one of them 1.
+    Whole cubes in any arrangement, as the optical switches join any of them; a shape stands for all its rotations, and
+    is named with its sides ascending where the sides of the cube are equal. Where the cubes of a slice are limited,
+    the whole machine has its own shape alone. Below one cube: a single chip, and the most cubic box of each power of
+    two with sides that are powers of two and at most one of them 1.
     """
-    return list(_shapes(fabric.dims, fabric.cube, chips))
+    return list(_shapes(fabric.dims, fabric.cube, fabric.most_slice_cubes, chips))
 
 
 @lru_cache(maxsize=4096)
-def _shapes(dims: Shape, cube: Shape, chips: int) -> tuple[Shape, ...]:
+def _shapes(dims: Shape, cube: Shape, most: int | None, chips: int) -> tuple[Shape, ...]:
     cubes, rest = divmod(chips, math.prod(cube))
-    if chips >= 1 and rest == 0 and cubes <= math.prod(dims) // math.prod(cube):
+    whole = math.prod(dims) // math.prod(cube)
+    if chips >= 1 and rest == 0 and cubes <= (most or whole):
         found = {
-            tuple(sorted(m * side for m, side in zip(factors, cube, strict=True)))
+            ascending(tuple(m * side for m, side in zip(factors, cube, strict=True)), cube)
             for factors in _factorisations(cubes, len(cube))
         }
         return tuple(sorted(found, key=most_cubic))
+    if chips == math.prod(dims):
+        return (ascending(dims, cube),)
     return tuple(shape for shape in _below_cube(cube) if math.prod(shape) == chips)
+
+
+def ascending(shape: Shape, cube: Shape) -> Shape:
+    """The rotation of a shape by which it is named: sides ascend among the axes along which a cube is equally long."""
+    left = {side: sorted(s for s, c in zip(shape, cube, strict=True) if c == side) for side in cube}
+    return tuple(left[side].pop(0) for side in cube)
 
 
 def _factorisations(number: int, parts: int) -> Iterator[Shape]:
@@ -124,7 +162,7 @@ def _below_cube(cube: Shape) -> tuple[Shape, ...]:
     powers = [[2**i for i in range(side.bit_length()) if 2**i <= side] for side in cube]
     best: dict[int, Shape] = {}
     for sides in itertools.product(*powers):
-        shape, chips = tuple(sorted(sides)), math.prod(sides)
+        shape, chips = ascending(sides, cube), math.prod(sides)
         is_legal = chips == 1 or shape.count(1) <= 1
         if is_legal and chips < math.prod(cube) and (chips not in best or most_cubic(shape) < most_cubic(best[chips])):
             best[chips] = shape
@@ -132,20 +170,36 @@ def _below_cube(cube: Shape) -> tuple[Shape, ...]:
 
 
 def legal_chips(fabric: Torus) -> tuple[int, ...]:
-    """The published slices below a cube, then every number of whole cubes."""
-    cube = math.prod(fabric.cube)
+    """The published slices below a cube, every number of whole cubes that a slice may have, the whole machine."""
+    cube, whole = math.prod(fabric.cube), math.prod(fabric.dims)
     below = (math.prod(shape) for shape in _below_cube(fabric.cube))
-    return (*below, *(cube * n for n in range(1, math.prod(fabric.dims) // cube + 1)))
+    most = min(fabric.most_slice_cubes or whole // cube, whole // cube)
+    return (*below, *(cube * n for n in range(1, most + 1)), *([whole] if most < whole // cube else []))
+
+
+def legal_shapes(fabric: Torus) -> list[Shape]:
+    """The shape of every legal slice, chips ascending, the most cubic first among equals."""
+    return [shape for chips in legal_chips(fabric) for shape in shapes(fabric, chips)]
 
 
 def levels(fabric: Torus, chips: int) -> tuple[Level, ...]:
-    """One level for each axis longer than one chip, shortest axis innermost, of the most cubic legal shape."""
-    candidates = _shapes(fabric.dims, fabric.cube, chips)
+    """The levels of the most cubic legal shape of ``chips`` chips; see :func:`levels_of_shape`."""
+    candidates = shapes(fabric, chips)
     if not candidates:
-        raise not_legal(chips, legal_chips(fabric), f"a torus of {'x'.join(map(str, fabric.cube))} cubes")
-    wraps = chips % math.prod(fabric.cube) == 0
-    sides = [(side, cube) for side, cube in zip(candidates[0], fabric.cube, strict=True) if side > 1]
+        raise not_legal(chips, legal_chips(fabric), what(fabric))
+    return levels_of_shape(fabric, candidates[0])
+
+
+def levels_of_shape(fabric: Torus, shape: Shape) -> tuple[Level, ...]:
+    """One level for each axis longer than one chip, shortest axis innermost."""
+    sides = [(side, cube) for side, cube in zip(shape, fabric.cube, strict=True) if side > 1]
+    wraps = closes(fabric, shape)
     return tuple(
         Level(f"{fabric.link.family}-{AXES[axis]}", "axis", side, fabric.link, 1, 1, wraps=wraps, block=min(cube, side))
         for axis, (side, cube) in enumerate(sides)
     )
+
+
+def what(fabric: Torus) -> str:
+    """What a slice is cut from, as error messages name it."""
+    return f"a torus of {written(fabric.cube)} cubes"

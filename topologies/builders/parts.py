@@ -1,0 +1,121 @@
+"""Parts of a machine that are a machine again: the fabric of the first chips of one, in whole units where it has some.
+
+Every kind of fabric that is told by counts has such parts, in just the sizes that its levels know. Tori have shapes
+instead (:mod:`topologies.builders.slices`), and a fabric that is listed edge by edge has no parts that anyone named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from simulator.errors import InputError
+from topologies.builders.common import nested_members
+from topologies.fabrics import (
+    Dragonfly,
+    FullMesh,
+    HammingMesh,
+    LeafSpine,
+    MeshedRacks,
+    PcieTree,
+    StarPlanes,
+    SwitchedSleds,
+    TwoTierPlanes,
+)
+
+if TYPE_CHECKING:
+    from simulator.machine import Level
+    from topologies.fabrics import MachineFabric
+
+_with = msgspec.structs.replace
+
+
+def part_of(fabric: MachineFabric, chips: int, levels: tuple[Level, ...]) -> MachineFabric:
+    """The fabric of a part of ``chips`` chips, whose levels are ``levels``; itself where that is all of them.
+
+    Raises
+    ------
+    InputError : a kind of fabric without parts
+    """
+    tag = str(fabric.__struct_config__.tag)
+    if tag not in PARTS:
+        raise InputError(
+            f"a part of {chips} chips of an {tag} fabric has no graph", remedy="leave --slice out for all of it"
+        )
+    return PARTS[tag](fabric, chips, levels)
+
+
+def _star(fabric: StarPlanes, chips: int, _levels: tuple[Level, ...]) -> StarPlanes:
+    return _with(fabric, chips=chips)
+
+
+def _full_mesh(fabric: FullMesh, chips: int, _levels: tuple[Level, ...]) -> FullMesh:
+    return _with(fabric, chips=chips)
+
+
+def _leaf_spine(fabric: LeafSpine, chips: int, _levels: tuple[Level, ...]) -> LeafSpine | StarPlanes:
+    """Whole groups; up to one group, its leaves alone."""
+    if chips > fabric.chips_per_group:
+        return _with(fabric, groups=chips // fabric.chips_per_group)
+    links = (1,) * fabric.leaves
+    return StarPlanes(chips=chips, chips_per_node=fabric.chips_per_node, links=links, link=fabric.link)
+
+
+def _two_tier(fabric: TwoTierPlanes, chips: int, _levels: tuple[Level, ...]) -> TwoTierPlanes | StarPlanes:
+    """Whole nodes; up to one node, its first-tier switches alone."""
+    if chips > fabric.chips_per_node:
+        return _with(fabric, nodes=chips // fabric.chips_per_node)
+    links = (fabric.chip_links,) * fabric.planes
+    return StarPlanes(chips=chips, chips_per_node=fabric.chips_per_node, links=links, link=fabric.link)
+
+
+def _meshed_racks(fabric: MeshedRacks, chips: int, _levels: tuple[Level, ...]) -> MeshedRacks:
+    *dims, racks = nested_members(chips, (*fabric.dims, fabric.racks), "racks")
+    return _with(fabric, dims=tuple(dims), racks=racks)
+
+
+def _dragonfly(fabric: Dragonfly, chips: int, _levels: tuple[Level, ...]) -> Dragonfly:
+    sizes = (fabric.chips_per_node, fabric.nodes, fabric.groups)
+    inside, nodes, groups = nested_members(chips, sizes, "nodes")
+    return _with(fabric, chips_per_node=inside, nodes=nodes, groups=groups)
+
+
+def _pcie_tree(fabric: PcieTree, chips: int, _levels: tuple[Level, ...]) -> PcieTree:
+    sizes = (fabric.chips_per_switch, fabric.switches, fabric.hosts)
+    inside, switches, hosts = nested_members(chips, sizes, "switches")
+    return _with(fabric, chips_per_switch=inside, switches=switches, hosts=hosts)
+
+
+def _hamming_mesh(fabric: HammingMesh, chips: int, levels: tuple[Level, ...]) -> HammingMesh:
+    """The rectangle of boards that the levels were made of, which the switches join as they would the whole."""
+    if chips == 1:
+        return _with(fabric, board=(1, 1), boards=(1, 1))
+    sides = {level.name[-1]: level.size for level in levels}
+    x, y = (sides.get(axis, 1) // side for axis, side in zip("xy", fabric.board, strict=True))
+    return _with(fabric, boards=(x, y))
+
+
+def _sleds(fabric: SwitchedSleds, chips: int, _levels: tuple[Level, ...]) -> SwitchedSleds | StarPlanes:
+    """Whole racks, or sleds of one; up to one sled, its switch alone."""
+    if chips <= fabric.chips_per_sled:
+        links = (fabric.sled_links,)
+        return StarPlanes(chips=chips, chips_per_node=fabric.chips_per_sled, links=links, link=fabric.link)
+    sizes = (fabric.chips_per_sled, fabric.sleds_per_rack, fabric.racks)
+    _, sleds, racks = nested_members(chips, sizes, "sleds")
+    return _with(fabric, sleds_per_rack=sleds, racks=racks, twin_links=fabric.twin_links if racks > 1 else 0)
+
+
+PARTS: dict[str, Callable[[Any, int, tuple[Level, ...]], MachineFabric]] = {
+    "star-planes": _star,
+    "full-mesh": _full_mesh,
+    "leaf-spine": _leaf_spine,
+    "two-tier-planes": _two_tier,
+    "meshed-racks": _meshed_racks,
+    "dragonfly": _dragonfly,
+    "pcie-tree": _pcie_tree,
+    "hamming-mesh": _hamming_mesh,
+    "switched-sleds": _sleds,
+}
+"""Tag of the fabric struct -> the fabric of a part with a legal number of chips."""
