@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import stat
 import tempfile
 import tomllib
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,33 +22,57 @@ LARGEST_BYTES = 1 << 20
 DEEPEST = 12
 MOST_DOTS = 12
 LONGEST_NAME = 120
-_HEAD = re.compile(r"^\s*\[{0,2}\s*([^=#\n]*)", re.MULTILINE)
-_PATH = re.compile(r" - at `\$\.?([^`]*)`")
+LONGEST_TEXT = 2000
+_MOST_BRACKETS = 64 * DEEPEST
+_QUOTED = re.compile(
+    r"""
+    \#[^\n]*+
+    | \"{3} (?: [^"\\] | \\. | "(?!"") )*+ (?: "{3,5}+ | \Z )
+    | '{3} (?: [^'] | '(?!'') )*+ (?: '{3,5}+ | \Z )
+    | " (?: [^"\\\n] | \\[^\n] )*+ "?
+    | ' [^'\n]*+ '?
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""Comments and strings of a TOML text; also those that nobody closes, so that the search never looks back."""
+_DOTTED = re.compile(rf"(?:\.[^.\[\]{{}}=,\n]*+){{{MOST_DOTS + 1}}}")
+_BRACKET = re.compile(r"[\[\]{}]")
+_PATH = re.compile(r" - at (?:`key` in )?`\$([^`]*)`")
+_STEP = re.compile(r"\[\.\.\.\]|\[\d+\]|[^.\[\]]+")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_AT_ONCE: int = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Open without waiting for a writer at the other end, which a named pipe may never get; and bytes as they are."""
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that a reader does not see or that turn what he sees around: control, direction, line ends."""
 
 
 def read_text(path: Path) -> str:
     """Read a small UTF-8 file.
 
+    Pipes and devices are refused without waiting for them.
+
     Raises
     ------
-    InputError : missing, a folder, unreadable, larger than 1 MiB or not UTF-8
+    InputError : missing, a folder, no regular file, unreadable, larger than 1 MiB or not UTF-8
     """
+    where = _short(path)
     try:
-        with path.open("rb") as handle:
+        with os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb") as handle:
+            if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+                raise InputError("is a pipe or a device", where=where, remedy="name a file")
             raw = handle.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
-        raise InputError("no such file", where=str(path), remedy="check the path") from None
+        raise InputError("no such file", where=where, remedy="check the path") from None
     except IsADirectoryError:
-        raise InputError("is a folder", where=str(path), remedy="name a file") from None
+        raise InputError("is a folder", where=where, remedy="name a file") from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        raise InputError(f"cannot be read: {error.strerror}", where=where, remedy="name another file") from None
     if len(raw) > LARGEST_BYTES:
-        raise InputError(f"is larger than {LARGEST_BYTES} bytes", where=str(path), remedy="split it")
+        raise InputError(f"is larger than {LARGEST_BYTES} bytes", where=where, remedy="split it")
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 at byte {error.start}", where=str(path), remedy="save it as UTF-8") from None
+        raise InputError(f"is not UTF-8 at byte {error.start}", where=where, remedy="save it as UTF-8") from None
 
 
 def read_toml(path: Path, kind: type[T]) -> T:
@@ -55,7 +82,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
     ------
     InputError : names the file, the field, what is wrong and what would be right
     """
-    return parse_toml(read_text(path), kind, str(path))
+    return parse_toml(read_text(path), kind, _short(path))
 
 
 def read_head(path: Path, kind: type[T]) -> T:
@@ -69,18 +96,23 @@ def read_head(path: Path, kind: type[T]) -> T:
     """
     text = read_text(path)
     first = re.search(r"^\s*\[", text, re.MULTILINE)
-    return parse_toml(text[: first.start()] if first else text, kind, str(path))
+    return parse_toml(text[: first.start()] if first else text, kind, _short(path))
 
 
 def parse_toml(text: str, kind: type[T], where: str) -> T:
-    """Parse TOML text into a strict struct; see :func:`read_toml`."""
-    _refuse_depth(text, where)
+    """Parse TOML text into a strict struct, with texts that are short and can be seen; see :func:`read_toml`."""
+    _refuse_slow(text, where)
+    too_deep = InputError("is nested too deeply", where=where, remedy=f"at most {DEEPEST} levels")
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is not TOML: {error}", where=where, remedy="mend that line") from None
+        raise InputError(f"is not TOML: {_cut(str(error))}", where=where, remedy="mend that line") from None
+    except ValueError:
+        remedy = "write a number of fewer digits"
+        raise InputError("holds a whole number of thousands of digits", where=where, remedy=remedy) from None
     except RecursionError:
-        raise InputError("is nested too deeply", where=where, remedy=f"at most {DEEPEST} levels") from None
+        raise too_deep from None
+    _refuse_hidden(tree, where, too_deep)
     return convert(tree, kind, where)
 
 
@@ -92,45 +124,119 @@ def convert(tree: Any, kind: type[T], where: str) -> T:
         raise _explained(str(error), tree, kind, where) from None
 
 
-def _refuse_depth(text: str, where: str) -> None:
+def _refuse_slow(text: str, where: str) -> None:
     """Refuse keys with many dots and deep brackets before the parser sees them (its cost grows with their square)."""
-    for match in _HEAD.finditer(text):
-        if match.group(1).count(".") > MOST_DOTS:
-            line = text.count("\n", 0, match.start()) + 1
-            raise InputError(f"line {line} has a key with more than {MOST_DOTS} dots", where=where, remedy="shorten it")
+    bare = _QUOTED.sub(lambda found: "\n" * found.group().count("\n"), text)
+    if found := _DOTTED.search(bare):
+        line = bare.count("\n", 0, found.start()) + 1
+        raise InputError(f"line {line} has a key with more than {MOST_DOTS} dots", where=where, remedy="shorten it")
     depth = 0
-    for character in text:
-        if character in "[{":
-            depth += 1
-            if depth > 64 * DEEPEST:
-                raise InputError("is nested too deeply", where=where, remedy=f"at most {DEEPEST} levels")
-        elif character in "]}":
-            depth = max(0, depth - 1)
+    for bracket in _BRACKET.finditer(bare):
+        depth = depth + 1 if bracket.group() in "[{" else max(0, depth - 1)
+        if depth > _MOST_BRACKETS:
+            raise InputError("is nested too deeply", where=where, remedy=f"at most {DEEPEST} levels")
+
+
+def _refuse_hidden(tree: Any, where: str, too_deep: InputError) -> None:
+    """Refuse text that is too long, or has characters that nobody sees or that reorder what is seen; deep nesting."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), tree)]
+    while waiting:
+        path, node = waiting.pop()
+        if len(path) > DEEPEST:
+            raise too_deep
+        if isinstance(node, dict):
+            for key in node:
+                _refuse_text(key, LONGEST_NAME, "a key", _place(where, path))
+            waiting.extend(((*path, key), child) for key, child in node.items())
+        elif isinstance(node, list):
+            waiting.extend(((*path, index), child) for index, child in enumerate(node))
+        elif isinstance(node, str):
+            _refuse_text(node, LONGEST_TEXT, "text", _place(where, path))
+
+
+def _refuse_text(text: str, most: int, what: str, where: str) -> None:
+    if len(text) > most:
+        raise InputError(f"{what} of {len(text):,} characters", where=where, remedy=f"write at most {most:,}")
+    if text.isprintable():
+        return
+    hidden = next((letter for letter in text if unicodedata.category(letter) in _HIDDEN), None)
+    if hidden is not None:
+        remedy = 'take it out; a line inside """ that goes on ends with a backslash'
+        raise InputError(f"{what} has the invisible character U+{ord(hidden):04X}", where=where, remedy=remedy)
 
 
 def _explained(message: str, tree: Any, kind: Any, where: str) -> InputError:
     """Turn msgspec's message into one that names file, field, value and remedy."""
     found = _PATH.search(message)
-    path = found.group(1) if found else ""
+    path = _steps(message, found.group(1), tree, kind) if found else ()
     said = _PATH.sub("", message)
-    place = f"{where}: {path}" if path else where
+    place = _place(where, path)
     if unknown := _UNKNOWN.search(said):
         name = unknown.group(1)
         return InputError(f"unknown key {name[:80]!r}", where=place, remedy=_nearest_key(name, kind))
     value = _value_at(tree, path)
-    shown = "" if value is None or isinstance(value, dict | list) else f" (is {str(value)[:80]!r})"
+    shown = "" if value is None or isinstance(value, dict | list) else f" (is {_shown(value)})"
     return InputError(f"{said[0].lower()}{said[1:]}{shown}", where=place, remedy="see the format in CONTRIBUTING.md")
 
 
-def _value_at(tree: Any, path: str) -> Any:
-    for part in re.findall(r"[^.\[\]]+", path):
+def _steps(message: str, path: str, tree: Any, kind: Any) -> tuple[str | int, ...]:
+    """The way to a fault, with the name of each key that msgspec leaves out: the one that alone is faulted the same."""
+    steps: list[str | int] = []
+    for part in _STEP.findall(path) + (["[...]"] if "`key` in" in message else []):
+        if part != "[...]":
+            steps.append(int(part[1:-1]) if part[0] == "[" else part)
+            continue
+        table = _value_at(tree, steps)
+        for key in table if isinstance(table, dict) else ():
+            try:
+                msgspec.convert(_with(tree, steps, {key: table[key]}), kind)
+            except msgspec.ValidationError as error:
+                if str(error) == message:
+                    steps.append(key)
+                    break
+        else:
+            return tuple(steps)
+    return tuple(steps)
+
+
+def _with(tree: Any, steps: Sequence[str | int], value: Any) -> Any:
+    """The same data with another value at the end of a way into it."""
+    if not steps:
+        return value
+    first, *rest = steps
+    if isinstance(tree, list):
+        return [_with(child, rest, value) if index == first else child for index, child in enumerate(tree)]
+    return tree | {first: _with(tree[first], rest, value)}
+
+
+def _value_at(tree: Any, steps: Sequence[str | int]) -> Any:
+    for step in steps:
         if isinstance(tree, dict):
-            tree = tree.get(part)
-        elif isinstance(tree, list) and part.isdigit() and int(part) < len(tree):
-            tree = tree[int(part)]
+            tree = tree.get(step)
+        elif isinstance(tree, list) and isinstance(step, int) and step < len(tree):
+            tree = tree[step]
         else:
             return None
     return tree
+
+
+def _place(where: str, steps: Sequence[str | int]) -> str:
+    """A file and the dotted path of a field in it."""
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{_cut(step)}" for step in steps).removeprefix(".")
+    return f"{where}: {path if path.isprintable() else ascii(path)}" if path else where
+
+
+def _shown(value: Any) -> str:
+    """A value of a file as a message shows it."""
+    if isinstance(value, int) and value.bit_length() > LONGEST_NAME:
+        return f"a whole number of {value.bit_length():,} bits"
+    return repr(str(value)[:80])
+
+
+def _cut(text: str) -> str:
+    """The beginning and the end of a long text, where positions stand."""
+    half = LONGEST_NAME // 2
+    return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
 
 def _nearest_key(name: str, kind: Any) -> str:

@@ -137,7 +137,7 @@ BAD = {
     "a title of 3,000 characters": (
         swap(MACHINE, 'vendor = "', 'vendor = "' + "x" * 3000),
         "vendor",
-        "CONTRIBUTING.md",
+        "at most 2,000",
     ),
     "an empty file": ("", "name", "CONTRIBUTING.md"),
 }
