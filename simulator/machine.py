@@ -197,15 +197,23 @@ class Hypothesis(Entry, frozen=True):
 
 @dataclass(frozen=True)
 class Network:
-    """What joins several machines: one level of ``links`` ports a chip."""
+    """What joins several machines: one level.
+
+    ``reach(machines, chips)`` gives the links of a chip [1] and the edges from port to port [1] where so many machines
+    of ``chips`` chips are joined; more than the network joins are a :class:`simulator.errors.InputError`.
+    """
 
     name: str
     title: str
     link: Link
-    links: float
-    hops: int
+    reach: Callable[[int, int], tuple[float, int]]
     price_per_chip: Figure
     power_per_chip: Figure
+
+    def level(self, machines: int, chips: int) -> Level:
+        """The outermost level of ``machines`` machines, or equal slices of them, of ``chips`` chips."""
+        links, hops = self.reach(machines, chips)
+        return Level(self.name, "switch", machines, self.link, links, hops)
 
 
 @dataclass(frozen=True)
@@ -272,8 +280,7 @@ def slice_of(machine: Machine, chips: int) -> Slice:
             f"{chips} chips are not a whole number of {machine.name} ({machine.chips} chips)",
             remedy=f"try {below} or {below + machine.chips}",
         )
-    network = machine.network
-    joined = Level(network.name, "switch", machines, network.link, network.links, network.hops)
+    joined = machine.network.level(machines, machine.chips)
     return Slice(machine, chips, machines, (*machine.slice_levels(machine.chips), joined))
 
 

@@ -10,6 +10,7 @@ from simulator.errors import InputError, unknown_name
 from simulator.figures import Figure, Source, figures_of
 from simulator.machine import Chip
 from topologies.fabrics import (
+    Clos,
     Dragonfly,
     EdgeList,
     FixedTorus,
@@ -121,7 +122,7 @@ def chips_of(fabric: MachineFabric) -> int:  # noqa: PLR0911 - one return for ea
             return math.prod(fabric.dims)
         case StarPlanes() | FullMesh() | EdgeList():
             return fabric.chips
-        case TwoTierPlanes():
+        case TwoTierPlanes() | Clos():
             return fabric.nodes * fabric.chips_per_node
         case LeafSpine():
             return fabric.groups * fabric.chips_per_group
@@ -202,6 +203,10 @@ def _check_fabric(fabric: MachineFabric, where: str) -> None:
                 _check_axes(fabric.mesh_links, fabric.dims, f"{where}: fabric.mesh_links")
         case SwitchedSleds():
             _check_sleds(fabric, where)
+        case Clos():
+            from topologies.builders.clos import plane
+
+            plane(fabric, where)
         case EdgeList():
             _check_edge_list(fabric, where)
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -14,6 +14,8 @@ MOST_LISTED = 16_384
 Place = Annotated[int, msgspec.Meta(ge=0, le=4 * MOST_LISTED)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Dims = Annotated[tuple[Count, ...], msgspec.Meta(min_length=1, max_length=6)]
+Oversubscription = Annotated[float, msgspec.Meta(ge=1, le=64)]
+"""What goes into a switch from below over what it sends up (1: nothing is lost)."""
 
 
 class Torus(Entry, frozen=True, tag_field="builder", tag="torus"):
@@ -77,7 +79,35 @@ class LeafSpine(Entry, frozen=True, tag_field="builder", tag="leaf-spine"):
     leaves: Count
     spines: Count
     link: Link
-    oversubscription: Annotated[float, msgspec.Meta(ge=1, le=64)] = 1.0
+    oversubscription: Oversubscription = 1.0
+
+
+class Clos(Entry, frozen=True, tag_field="builder", tag="clos"):
+    """Parallel planes of a Clos of two or three tiers with rails, all switches of a tier alike.
+
+    A chip has ``chip_links`` links in each of ``planes`` planes. The chips of a node are spread evenly over ``rails``
+    rails, and the nodes over groups that share their leaves: a leaf has all chips of one rail of its group (of whole
+    nodes where there is 1 rail). Spines join the leaves of a pod, of all there are in two ``tiers``; in three, cores
+    join the pods: spine i of every pod reaches the i-th set of cores.
+
+    How many switches there are is either counted, for one plane, as ``switches = [leaves, spines]`` or
+    ``[leaves, spines, cores]`` and, in three tiers, ``pods``; or follows from ``radix``, the ports of a switch, as few
+    switches as reach. Where both stand, the counted switches must not need more ports. ``oversubscription`` is that of
+    the leaves and, in three tiers, of the spines (1 where it does not say): what goes into a switch from below over
+    what it sends up.
+    """
+
+    nodes: Count
+    chips_per_node: Count
+    link: Link
+    planes: Count = 1
+    chip_links: Count = 1
+    rails: Count = 1
+    tiers: Literal[2, 3] = 2
+    radix: Count | None = None
+    switches: Annotated[tuple[Count, ...], msgspec.Meta(max_length=3)] = ()
+    pods: Count | None = None
+    oversubscription: Annotated[tuple[Oversubscription, ...], msgspec.Meta(max_length=2)] = ()
 
 
 class FixedTorus(Entry, frozen=True, tag_field="builder", tag="fixed-torus"):
@@ -208,15 +238,18 @@ class EdgeList(Entry, frozen=True, tag_field="builder", tag="edge-list"):
 
 
 class RailFatTree(Entry, frozen=True, tag_field="builder", tag="rail-fat-tree"):
-    """A rail-optimised fat tree: port r of every node goes to rail r; a rail is one leaf, or leaves under spines.
+    """A rail-optimised fat tree: port r of every node goes to rail r, a tree of its own with as few tiers as reach.
 
-    ``ports`` of ``link`` bandwidth for every ``node_chips`` chips; switches have ``radix`` ports of the same speed.
+    A rail is one leaf, or leaves under spines, or pods of these under cores. ``ports`` of ``link`` bandwidth for every
+    ``node_chips`` chips; switches have ``radix`` ports of the same speed. ``oversubscription`` is that of the leaves
+    and that of the spines (1 where it does not say), where there is a tier above them.
     """
 
     ports: Count
     node_chips: Count
     radix: Count
     link: Link
+    oversubscription: Annotated[tuple[Oversubscription, ...], msgspec.Meta(max_length=2)] = ()
 
 
 MachineFabric = (
@@ -224,6 +257,7 @@ MachineFabric = (
     | StarPlanes
     | TwoTierPlanes
     | LeafSpine
+    | Clos
     | FixedTorus
     | FullMesh
     | MeshedRacks

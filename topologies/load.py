@@ -327,13 +327,11 @@ def _struct(table: T | str) -> T:
 def _joined(entry: NetworkEntry) -> Network:
     from topologies.builders import network_builder_of
 
-    links, hops = network_builder_of(entry.fabric).level(entry.fabric)
     return Network(
         name=entry.name,
         title=entry.title,
         link=entry.fabric.link,
-        links=links,
-        hops=hops,
+        reach=functools.partial(network_builder_of(entry.fabric).level, entry.fabric),
         price_per_chip=entry.price_per_chip,
         power_per_chip=entry.power_per_chip,
     )

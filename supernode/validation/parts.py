@@ -57,8 +57,8 @@ def part_of(case: Case) -> Slice:
     each = max((number for number in machine.legal_chips if chips % number == 0), default=0)
     if not each:
         raise Refused("infeasible", f"{chips} chips are no whole number of slices of {name}")
-    network, machines = machine.network, chips // each
-    joined = Level(network.name, "switch", machines, network.link, network.links, network.hops)
+    machines = chips // each
+    joined = machine.network.level(machines, each)
     return Slice(machine, chips, machines, (*_levels(machine, each), joined))
 
 

@@ -37,6 +37,7 @@ from topologies.builders import (
 from topologies.builders.torus import slice_graph
 from topologies.fabrics import (
     Bundle,
+    Clos,
     Dragonfly,
     EdgeList,
     FixedTorus,
@@ -112,12 +113,24 @@ TRN3 = SwitchedSleds(
 LISTED = EdgeList(
     chips=4, switches=1, bundles=(Bundle(pairs=((0, 4), (1, 4), (2, 4), (3, 4)), links=2),), link=link("wire", 25)
 )
+RAILS = Clos(
+    nodes=64,
+    chips_per_node=8,
+    rails=4,
+    planes=2,
+    tiers=3,
+    switches=(16, 8, 8),
+    pods=2,
+    oversubscription=(2, 2),
+    link=link("eth", 50),
+)
 INFINIBAND = RailFatTree(ports=8, node_chips=8, radix=64, link=link("ib", 50))
 MACHINES = {
     "torus": IRONWOOD,
     "star-planes": NVL72,
     "two-tier-planes": CLOUDMATRIX,
     "leaf-spine": SCALEX,
+    "clos": RAILS,
     "fixed-torus": TRN2,
     "full-mesh": MI300X,
     "meshed-racks": ATLAS950,
@@ -492,8 +505,8 @@ def test_a_rail_leaf_has_as_much_up_as_down_and_no_switch_has_more_links_than_po
 
 def test_chips_share_a_port_where_a_node_has_fewer():
     shared = RailFatTree(ports=2, node_chips=8, radix=64, link=link("ib", 50))
-    assert network_level(shared) == (0.25, 4)
-    assert network_builder_of(shared).level(INFINIBAND) == (1.0, 4)
+    assert network_level(shared, 2, 8) == (0.25, 4)
+    assert network_builder_of(shared).level(INFINIBAND, 2, 8) == (1.0, 4)
     joined = join(builder_of(H100).graph(H100), 2, shared)
     assert joined.adj["0/nic0-1"].keys() - {"leaf1-0"} == {f"0/chip{i}" for i in range(4, 8)}
     several = RailFatTree(ports=16, node_chips=8, radix=64, link=link("ib", 50))
@@ -512,13 +525,14 @@ def test_joined_machines_look_alike_only_where_they_do():
         assert distances(frozen).mean == pytest.approx(everywhere.mean, rel=1e-12)
 
 
-def test_a_network_refuses_one_machine_and_more_than_two_tiers_reach():
+def test_a_network_refuses_one_machine_and_more_than_three_tiers_reach():
     graph = builder_of(H100).graph(H100)
     with pytest.raises(InputError, match="join 2 or more machines"):
         join(graph, 1, INFINIBAND)
     small = RailFatTree(ports=8, node_chips=8, radix=4, link=link("ib", 50))
-    with pytest.raises(InputError, match=r"9 nodes are more than two tiers of 4-port switches join \(8\)"):
-        join(graph, 9, small)
+    assert join(graph, 16, small).graph["machines"] == 16
+    with pytest.raises(InputError, match=r"17 nodes are more than three tiers of 4-port switches join \(16\)"):
+        join(graph, 17, small)
 
 
 def test_meshes_add_to_the_injection_and_switch_levels_share_their_links():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from simulator.errors import unknown_name
 from topologies.builders import (
+    clos,
     dragonfly,
     edge_list,
     fixed_torus,
@@ -50,6 +51,7 @@ BUILDERS: dict[str, Builder] = {
     "star-planes": Builder(star_planes.graph, star_planes.levels, star_planes.legal_chips),
     "two-tier-planes": Builder(two_tier_planes.graph, two_tier_planes.levels, two_tier_planes.legal_chips),
     "leaf-spine": Builder(leaf_spine.graph, leaf_spine.levels, leaf_spine.legal_chips),
+    "clos": Builder(clos.graph, clos.levels, clos.legal_chips),
     "fixed-torus": Builder(fixed_torus.graph, fixed_torus.levels, fixed_torus.legal_chips),
     "full-mesh": Builder(full_mesh.graph, full_mesh.levels, full_mesh.legal_chips),
     "meshed-racks": Builder(meshed_racks.graph, meshed_racks.levels, meshed_racks.legal_chips),

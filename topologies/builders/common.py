@@ -53,7 +53,8 @@ class NetworkBuilder:
 
     Parameters
     ----------
-    level : ``level(fabric)`` -> links of one chip [1] and edges between two ports [1]
+    level : ``level(fabric, machines, chips)`` -> links of one chip [1] and edges between two ports [1] where so many
+        machines of ``chips`` chips are joined
     join : ``join(machine_graph, machines, fabric, draw=None)`` -> one graph of all machines, their ports and switches
     """
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from simulator.figures import Draw
 from simulator.machine import Level
+from topologies.builders.clos import mostly_inside
 from topologies.builders.common import edge, new_graph, not_legal
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def graph(fabric: LeafSpine, draw: Draw | None = None) -> nx.Graph[str]:
     up_share = per_group / fabric.spines / fabric.oversubscription / up_links
     spines = [f"spine{i}" for i in range(fabric.spines)]
     built.add_nodes_from((s, {"kind": "switch", "tier": 2, "plane": i}) for i, s in enumerate(spines))
-    sides: list[list[str]] = []
+    near: list[list[str]] = []
     chips_in_order: list[str] = []
     downs = [edge(fabric.link, draw, medium="pcb", plane=leaf) for leaf in range(fabric.leaves)]
     ups = [
@@ -55,11 +56,13 @@ def graph(fabric: LeafSpine, draw: Draw | None = None) -> nx.Graph[str]:
         for down, up, leaf in zip(downs, ups, leaves, strict=True):
             built.add_edges_from((chip, leaf, down) for chip in chips)
             built.add_edges_from((leaf, spine, up) for spine in spines)
-        sides.append([*chips, *leaves])
+        near.append(leaves)
         chips_in_order += chips
-    built.graph["cuts"]["half of the chips"] = chips_in_order[: len(chips_in_order) // 2]
+    half = chips_in_order[: len(chips_in_order) // 2]
+    built.graph["cuts"]["half of the chips"] = half
     if fabric.groups > 1:
-        built.graph["cuts"]["half of the groups"] = list(itertools.chain.from_iterable(sides[: fabric.groups // 2]))
+        inside = mostly_inside(len(chips_in_order), fabric.groups)
+        built.graph["cuts"]["half of the groups"] = [*half, *itertools.chain.from_iterable(near[:inside])]
     return built
 
 

@@ -1,12 +1,19 @@
-"""The network between machines: port r of every node on rail r, a rail being one switch or a two-tier fat tree."""
+"""The network between machines: port r of every node on rail r, a rail being a fat tree of as few tiers as reach.
+
+Two tiers of switches of k ports join k^2 / 2 nodes, three join k^3 / 4 (Al-Fares, Loukissas and Vahdat, SIGCOMM 2008,
+section 3); more where the upper tiers are oversubscribed.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError
 from simulator.figures import Draw
+from topologies.builders.clos import ratios, spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,12 +22,87 @@ if TYPE_CHECKING:
 
     from topologies.fabrics import RailFatTree
 
-_HOPS = 4
+
+@dataclass(frozen=True)
+class Rail:
+    """The switches of one rail.
+
+    Parameters
+    ----------
+    tiers : of switches [1]
+    leaves, down, up : leaves, ports of a leaf to nodes, and its links up [1]
+    pods, pod_leaves, spines, spine_up : pods, leaves of a full one, spines of each, and links of a spine up [1]
+    cores : of each place of a spine in its pod, so many as reach [1]
+    share : of a port's bandwidth that oversubscription leaves it on the way through the highest tier [1]
+    """
+
+    tiers: int
+    leaves: int
+    down: int
+    up: int = 0
+    pods: int = 1
+    pod_leaves: int = 1
+    spines: int = 0
+    spine_up: int = 0
+    cores: int = 0
+    share: float = 1.0
 
 
-def network_level(fabric: RailFatTree) -> tuple[float, int]:
-    """Ports of one chip [1], below one where chips share one, and edges from port to port over a spine [1]."""
-    return fabric.ports / fabric.node_chips, _HOPS
+def network_level(fabric: RailFatTree, machines: int, chips: int) -> tuple[float, int]:
+    """Links of one chip [1] between ``machines`` machines of ``chips`` chips, and edges from port to port [1].
+
+    Links are below one where chips share a port or switches are oversubscribed. Machines of a cluster stand where there
+    is room, so a spine is counted on the way even where one leaf could take them all.
+
+    Raises
+    ------
+    InputError : more nodes than three tiers of switches reach
+    """
+    found = rail_of(fabric, machines * math.ceil(chips / fabric.node_chips))
+    return fabric.ports / fabric.node_chips * found.share, 2 * max(found.tiers, 2)
+
+
+def rail_of(fabric: RailFatTree, nodes: int) -> Rail:
+    """The least tree that joins ``nodes`` ports; every leaf and pod that is begun has all its links upwards.
+
+    Raises
+    ------
+    InputError : more nodes than three tiers of switches reach
+    """
+    radix = fabric.radix
+    if nodes <= radix:
+        return Rail(1, 1, radix)
+    (down, up), (pod_leaves, spine_up) = (_split(radix, over) for over in ratios(fabric.oversubscription))
+    leaves = math.ceil(nodes / down) if down else math.inf
+    if leaves <= radix:
+        leaves = int(leaves)
+        return Rail(
+            2, leaves, down, up, pod_leaves=leaves, spines=math.ceil(leaves * up / radix), share=min(1.0, up / down)
+        )
+    pods = math.ceil(leaves / pod_leaves) if down else math.inf
+    if pods > radix:
+        raise InputError(
+            f"{nodes:,} nodes are more than three tiers of {radix}-port switches join ({radix * pod_leaves * down:,})",
+            remedy="join fewer machines or name a network with larger switches",
+        )
+    return Rail(
+        tiers=3,
+        leaves=int(leaves),
+        down=down,
+        up=up,
+        pods=int(pods),
+        pod_leaves=pod_leaves,
+        spines=up,
+        spine_up=spine_up,
+        cores=math.ceil(pods * spine_up / radix),
+        share=min(1.0, up / down) * min(1.0, spine_up / pod_leaves),
+    )
+
+
+def _split(radix: int, over: Fraction) -> tuple[int, int]:
+    """Ports of a switch downwards and upwards, as many down as the oversubscription allows."""
+    down = math.floor(radix * over / (over + 1))
+    return down, math.ceil(down / over)
 
 
 def join(machine_graph: nx.Graph[str], machines: int, fabric: RailFatTree, draw: Draw | None = None) -> nx.Graph[str]:
@@ -32,7 +114,7 @@ def join(machine_graph: nx.Graph[str], machines: int, fabric: RailFatTree, draw:
 
     Raises
     ------
-    InputError : fewer than two machines, or more nodes than two tiers of switches reach
+    InputError : fewer than two machines, or more nodes than three tiers of switches reach
     """
     import networkx as nx
 
@@ -41,7 +123,7 @@ def join(machine_graph: nx.Graph[str], machines: int, fabric: RailFatTree, draw:
         raise InputError(f"{machines} machine needs no network", remedy="join 2 or more machines")
     chips = [name for name, data in machine_graph.nodes.items() if data["kind"] == "chip"]
     nodes = [chips[i : i + fabric.node_chips] for i in range(0, len(chips), fabric.node_chips)]
-    leaves, _ = _rail_switches(len(nodes) * machines, fabric.radix)
+    tree = rail_of(fabric, len(nodes) * machines)
     built: nx.Graph[str] = nx.Graph(**machine_graph.graph)
     built.graph.update(name=f"{machines} x {machine_graph.graph['name']}", builder="rail-fat-tree", machines=machines)
     port = {
@@ -59,21 +141,23 @@ def join(machine_graph: nx.Graph[str], machines: int, fabric: RailFatTree, draw:
             (f"{machine}/{n}", {**data, "machine": machine}) for n, data in machine_graph.nodes.items()
         )
         built.add_edges_from((f"{machine}/{u}", f"{machine}/{v}", data) for u, v, data in machine_graph.edges.data())
+        own = [f"{machine}/{name}" for name in machine_graph]
         for node, members in enumerate(nodes):
             for rail in range(fabric.ports):
                 name = f"{machine}/nic{node}-{rail}"
                 ports[rail].append(name)
+                own.append(name)
                 built.add_node(name, kind="nic", plane=rail, machine=machine)
                 served = _served(rail, fabric, members)
                 built.add_edges_from((f"{machine}/{chip}", name, {**bus, "plane": rail}) for chip in served)
         if machine < machines // 2:
-            half += [name for name, data in built.nodes.items() if data["machine"] == machine]
+            half += own
     for rail, names in enumerate(ports):
-        _add_rail(built, names, fabric, {**port, "plane": rail})
+        _add_rail(built, names, tree, {**port, "plane": rail})
     is_even = fabric.ports % fabric.node_chips == 0 or fabric.node_chips % fabric.ports == 0
-    built.graph["cuts"] = {"half of the machines": half}
+    built.graph["cuts"] = _cuts(half, machines // 2 * len(nodes), fabric.ports, tree)
     built.graph["vertex_transitive"] = (
-        machine_graph.graph["vertex_transitive"] and is_even and leaves == 1 and len(nodes) == 1
+        machine_graph.graph["vertex_transitive"] and is_even and tree.tiers == 1 and len(nodes) == 1
     )
     return built
 
@@ -85,32 +169,42 @@ def _served(rail: int, fabric: RailFatTree, members: Sequence[str]) -> list[str]
     return [chip for i, chip in enumerate(members) if i * fabric.ports // fabric.node_chips == rail]
 
 
-def _rail_switches(nodes: int, radix: int) -> tuple[int, int]:
-    """Leaves and spines of one rail of ``nodes`` ports: one leaf if it has the ports, else half of each goes up."""
-    if nodes <= radix:
-        return 1, 0
-    down = radix // 2
-    leaves = math.ceil(nodes / down) if down else radix + 1
-    if leaves > radix:
-        raise InputError(
-            f"{nodes} nodes are more than two tiers of {radix}-port switches join ({radix * down})",
-            remedy="join fewer machines or name a network with larger switches",
-        )
-    return leaves, math.ceil(leaves * down / radix)
-
-
-def _add_rail(built: nx.Graph[str], names: list[str], fabric: RailFatTree, port: dict[str, Any]) -> None:
-    """Add the leaves and spines of the rail of ``port``; links up are spread over the spines as evenly as they go."""
+def _add_rail(built: nx.Graph[str], names: list[str], tree: Rail, port: dict[str, Any]) -> None:
+    """Add the switches of the rail of ``port``; links up are spread over those above as evenly as they go."""
     rail = port["plane"]
-    leaves, spines = _rail_switches(len(names), fabric.radix)
-    tops = [f"spine{rail}-{i}" for i in range(spines)]
-    down = fabric.radix // 2 if spines else fabric.radix
-    built.add_nodes_from(tops, kind="switch", tier=2, plane=rail)
-    for index in range(leaves):
+    spines = [f"spine{rail}-{i}" for i in range(tree.pods * tree.spines)]
+    cores = [f"core{rail}-{i}" for i in range(tree.spines * tree.cores)]
+    built.add_nodes_from(spines, kind="switch", tier=2, plane=rail)
+    built.add_nodes_from(cores, kind="switch", tier=3, plane=rail)
+    for index in range(tree.leaves):
         leaf = f"leaf{rail}-{index}"
         built.add_node(leaf, kind="switch", tier=1, plane=rail)
-        built.add_edges_from((leaf, name, port) for name in names[index * down : (index + 1) * down])
-        for spine, top in enumerate(tops):
-            up = (down + (spine + index) % spines) // spines
-            if up:
-                built.add_edge(leaf, top, **{**port, "links": up})
+        built.add_edges_from((leaf, name, port) for name in names[index * tree.down : (index + 1) * tree.down])
+        if tree.spines:
+            pod, place = divmod(index, tree.pod_leaves)
+            tops = spines[pod * tree.spines : (pod + 1) * tree.spines]
+            _add_links(built, leaf, tops, spread(tree.up, place, tree.spines), port)
+    for index, spine in enumerate(spines if cores else ()):
+        pod, place = divmod(index, tree.spines)
+        tops = cores[place * tree.cores : (place + 1) * tree.cores]
+        _add_links(built, spine, tops, spread(tree.spine_up, pod, tree.cores), port)
+
+
+def _add_links(built: nx.Graph[str], low: str, tops: list[str], counts: list[int], port: dict[str, Any]) -> None:
+    built.add_edges_from((low, top, {**port, "links": n}) for top, n in zip(tops, counts, strict=True) if n)
+
+
+def _cuts(half: list[str], nodes: int, rails: int, tree: Rail) -> dict[str, list[str]]:
+    """Half of the machines, ``nodes`` nodes, alone, with the leaves and with the pods that are mostly theirs."""
+    cuts = {"half of the machines": half}
+    near = min(tree.leaves, round(nodes / tree.down))
+    leaves = [f"leaf{rail}-{i}" for rail in range(rails) for i in range(near)]
+    if tree.tiers > 1:
+        cuts["half of the machines with their leaves"] = half + leaves
+    pods = min(tree.pods, round(near / tree.pod_leaves))
+    if tree.cores:
+        near = min(tree.leaves, pods * tree.pod_leaves)
+        leaves = [f"leaf{rail}-{i}" for rail in range(rails) for i in range(near)]
+        spines = [f"spine{rail}-{i}" for rail in range(rails) for i in range(pods * tree.spines)]
+        cuts["half of the machines with their pods"] = half + leaves + spines
+    return cuts

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from simulator.figures import Draw
 from simulator.machine import Level
+from topologies.builders.clos import mostly_inside
 from topologies.builders.common import edge, new_graph, not_legal
 
 if TYPE_CHECKING:
@@ -54,9 +55,13 @@ def graph(fabric: TwoTierPlanes, draw: Draw | None = None) -> nx.Graph[str]:
             built.add_edges_from((name, leaf, cpu) for name in own[fabric.chips_per_node :])
             built.add_edges_from((leaf, top, up) for top in tops)
     chips_in_order = list(itertools.chain.from_iterable(names[: fabric.chips_per_node] for names in inside))
-    built.graph["cuts"]["half of the chips"] = chips_in_order[: len(chips_in_order) // 2]
+    half = chips_in_order[: len(chips_in_order) // 2]
+    built.graph["cuts"]["half of the chips"] = half
     if fabric.nodes > 1:
-        built.graph["cuts"]["half of the nodes"] = list(itertools.chain.from_iterable(inside[: fabric.nodes // 2]))
+        others = (
+            names[fabric.chips_per_node :] for names in inside[: mostly_inside(len(chips_in_order), fabric.nodes)]
+        )
+        built.graph["cuts"]["half of the nodes"] = [*half, *itertools.chain.from_iterable(others)]
     return built
 
 

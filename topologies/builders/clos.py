@@ -1,0 +1,358 @@
+"""Planes of a Clos of two or three tiers with rails and oversubscription; how switches spread their links upwards.
+
+The three-tier network with the fewest switches is the fat tree of Al-Fares, Loukissas and Vahdat (SIGCOMM 2008, section
+3): switches of k ports join k^3 / 4 hosts through 5 k^2 / 4 of them. That a network of small switches can lose nothing
+against one large switch is due to Clos (Bell System Technical Journal 32, 1953, 406-424).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from simulator.errors import InputError
+from simulator.figures import Draw
+from simulator.machine import Level
+from topologies.builders.common import edge, nested_legal, nested_members, new_graph
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from topologies.fabrics import Clos
+
+_PARTS = 64
+_THREE = 3
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The switches of one plane and the links between them.
+
+    Parameters
+    ----------
+    pods : sets of groups under spines of their own; 1 in two tiers [1]
+    groups : of each pod: sets of nodes that share their leaves, one leaf for each rail [1]
+    down : links of a leaf to its chips [1]
+    spines, up : spines of each pod, and links of a leaf to each of them [1]
+    cores, core_up : cores of each place of a spine in its pod, 0 in two tiers, and links of such a spine to each [1]
+    """
+
+    pods: int
+    groups: int
+    down: int
+    spines: int
+    up: int
+    cores: int = 0
+    core_up: int = 0
+
+
+def graph(fabric: Clos, draw: Draw | None = None) -> nx.Graph[str]:
+    """Chips on the leaf of their rail in every plane, leaves on the spines of their pod, spines on their cores.
+
+    Raises
+    ------
+    InputError : see :func:`plane`
+    """
+    draw = draw or Draw()
+    tree = plane(fabric)
+    rails, pods, groups = fabric.rails, tree.pods, tree.pods * tree.groups
+    title = f"{fabric.nodes} nodes x {fabric.chips_per_node} chips, {fabric.planes} planes of {fabric.tiers} tiers"
+    built = new_graph("clos", title, fabric.link)
+    per_group = fabric.nodes // groups * fabric.chips_per_node
+    chips = [f"chip{i}" for i in range(fabric.nodes * fabric.chips_per_node)]
+    for i, chip in enumerate(chips):
+        group = i // per_group
+        built.add_node(chip, kind="chip", node=i // fabric.chips_per_node, group=group, pod=group // tree.groups)
+    rail_of = [i * rails // fabric.chips_per_node for i in range(fabric.chips_per_node)]
+    switches: list[tuple[list[str], list[str]]] = []
+    for number in range(fabric.planes):
+        down = edge(fabric.link, draw, links=fabric.chip_links, medium="copper", plane=number)
+        up = edge(fabric.link, draw, links=tree.up, medium="optic", plane=number)
+        core_up = {**up, "links": tree.core_up}
+        leaves = [f"leaf{number}-{i}" for i in range(groups * rails)]
+        spines = [f"spine{number}-{i}" for i in range(pods * tree.spines)]
+        cores = [f"core{number}-{i}" for i in range(tree.spines * tree.cores)]
+        for i, leaf in enumerate(leaves):
+            place = {"group": i // rails, "pod": i // rails // tree.groups, "rail": i % rails}
+            built.add_node(leaf, kind="switch", tier=1, plane=number, **place)
+        for i, spine in enumerate(spines):
+            built.add_node(spine, kind="switch", tier=2, plane=number, pod=i // tree.spines)
+        built.add_nodes_from(cores, kind="switch", tier=3, plane=number)
+        built.add_edges_from(
+            (chip, leaves[i // per_group * rails + rail_of[i % fabric.chips_per_node]], down)
+            for i, chip in enumerate(chips)
+        )
+        for i, leaf in enumerate(leaves):
+            first = i // rails // tree.groups * tree.spines
+            built.add_edges_from((leaf, spine, up) for spine in spines[first : first + tree.spines])
+        for i, spine in enumerate(spines):
+            first = i % tree.spines * tree.cores
+            built.add_edges_from((spine, core, core_up) for core in cores[first : first + tree.cores])
+        switches.append((leaves, spines))
+    _declare_cuts(built, chips, switches, groups, pods)
+    return built
+
+
+def _declare_cuts(
+    built: nx.Graph[str], chips: list[str], switches: list[tuple[list[str], list[str]]], groups: int, pods: int
+) -> None:
+    """Half of the chips, alone, with the leaves of the groups and with all of the pods that lie mostly in that half."""
+    half = chips[: len(chips) // 2]
+    inside = mostly_inside(len(chips), groups)
+    leaves = [name for near, _ in switches for name in near[: len(near) // groups * inside]]
+    built.graph["cuts"]["half of the chips"] = half
+    if groups > 1:
+        built.graph["cuts"]["half of the groups"] = half + leaves
+    if pods > 1:
+        inside = mostly_inside(len(chips), pods)
+        near = [name for all_leaves, _ in switches for name in all_leaves[: len(all_leaves) // pods * inside]]
+        far = [name for _, spines in switches for name in spines[: len(spines) // pods * inside]]
+        built.graph["cuts"]["half of the pods"] = half + near + far
+
+
+def mostly_inside(chips: int, units: int) -> int:
+    """How many of the equal ``units`` that ``chips`` chips are made of have more than half of theirs in the first half.
+
+    >>> mostly_inside(48, 4), mostly_inside(48, 3), mostly_inside(3, 3)
+    (2, 1, 1)
+    """
+    whole, rest = divmod(chips // 2, chips // units)
+    return whole + (2 * rest > chips // units)
+
+
+def legal_chips(fabric: Clos) -> tuple[int, ...]:
+    """Parts of a rail of one node, whole rails of it, whole nodes of a group, whole groups of a pod, whole pods."""
+    return nested_legal(_sizes(fabric))
+
+
+def levels(fabric: Clos, chips: int) -> tuple[Level, ...]:
+    """From the chips of a node that share leaves outwards; every tier leaves a chip what its oversubscription says.
+
+    Chips of one rail and group meet in their leaf after 2 edges, other rails and groups in a spine after 4, other pods
+    in a core after 6.
+    """
+    members = nested_members(chips, _sizes(fabric), f"nodes of {fabric.chips_per_node} chips on a Clos")
+    tree, family = plane(fabric), fabric.link.family
+    links = float(fabric.planes * fabric.chip_links)
+    spine_links = links * tree.spines * tree.up / tree.down
+    core_links = spine_links
+    if tree.cores:
+        core_links *= tree.cores * tree.core_up / (tree.groups * fabric.rails * tree.up)
+    outermost = family if tree.pods == 1 else f"{family}-pod"
+    rows = [
+        (f"{family}-node", members[0], links, 2),
+        (f"{family}-rails", members[1], spine_links, 4),
+        (f"{family}-leaf", members[2], links, 2),
+        (outermost, members[3], spine_links, 4),
+        (family, members[4], core_links, 6),
+    ]
+    if fabric.rails == 1 and members[2] > 1:
+        rows[:3] = [(f"{family}-leaf", members[0] * members[2], links, 2)]
+    return tuple(
+        Level(name, "switch", size, fabric.link, links=width, hops=hops) for name, size, width, hops in rows if size > 1
+    )
+
+
+def _sizes(fabric: Clos) -> tuple[int, ...]:
+    """Chips of a node on a rail, rails, nodes of a group, groups of a pod, pods."""
+    tree = plane(fabric)
+    nodes = fabric.nodes // (tree.pods * tree.groups)
+    return fabric.chips_per_node // fabric.rails, fabric.rails, nodes, tree.groups, tree.pods
+
+
+@functools.lru_cache(maxsize=256)
+def plane(fabric: Clos, where: str = "") -> Plane:
+    """The switches of one plane: as counted, or as few as the radix allows.
+
+    Raises
+    ------
+    InputError : counts that do not divide, links that are no whole number after oversubscription, a radix that is too
+        small for one node or for all, neither counts nor a radix
+    """
+    place = f"{where}: fabric" if where else "fabric"
+    _divides(fabric.rails, fabric.chips_per_node, "chips of a node", f"{place}.rails")
+    if len(fabric.oversubscription) >= fabric.tiers:
+        raise InputError(
+            f"{len(fabric.oversubscription)} ratios are too many for {fabric.tiers} tiers",
+            where=f"{place}.oversubscription",
+            remedy="write one for each tier below the highest",
+        )
+    if fabric.switches:
+        return _counted(fabric, place)
+    if fabric.radix is None:
+        raise InputError("is missing", where=f"{place}.radix", remedy="write the ports of a switch, or count switches")
+    if fabric.pods is not None:
+        raise InputError(
+            f"{fabric.pods} pods are stated without switches",
+            where=f"{place}.pods",
+            remedy="count the switches as well, or leave pods to the radix",
+        )
+    return _fitted(fabric, fabric.radix, place)
+
+
+def ratios(oversubscription: Sequence[float]) -> tuple[Fraction, Fraction]:
+    """The oversubscription of leaves and of spines as fractions, 1 where it does not say."""
+    given = [Fraction(each).limit_denominator(_PARTS) for each in oversubscription]
+    return tuple([*given, Fraction(1), Fraction(1)][:2])  # type: ignore[return-value] # two of them
+
+
+def _counted(fabric: Clos, place: str) -> Plane:
+    """The plane of counted switches."""
+    if len(fabric.switches) != fabric.tiers:
+        raise InputError(
+            f"{len(fabric.switches)} counts are not one for each of {fabric.tiers} tiers",
+            where=f"{place}.switches",
+            remedy="write leaves, spines and, in three tiers, cores of one plane",
+        )
+    if (fabric.pods is None) == (fabric.tiers == _THREE):
+        raise InputError(
+            "is missing" if fabric.pods is None else "two tiers have no pods",
+            where=f"{place}.pods",
+            remedy="write how many pods the cores join, in three tiers only",
+        )
+    pods, (leaves, spines, *above) = fabric.pods or 1, fabric.switches
+    over = ratios(fabric.oversubscription)
+    _divides(pods * fabric.rails, leaves, "leaves", f"{place}.switches[0]", "as many leaves to every pod and rail")
+    groups = leaves // fabric.rails
+    _divides(groups, fabric.nodes, "nodes", f"{place}.switches[0]", "as many nodes to every leaf")
+    down = fabric.nodes // groups * (fabric.chips_per_node // fabric.rails) * fabric.chip_links
+    up = _up(down, over[0], "leaf", f"{place}.oversubscription[0]")
+    _divides(pods, spines, "spines", f"{place}.switches[1]", "as many spines to every pod")
+    spines //= pods
+    _divides(spines, up, "links up from a leaf", f"{place}.switches[1]", "as many links to every spine")
+    tree = Plane(pods, groups // pods, down, spines, up // spines)
+    if above:
+        into = leaves // pods * tree.up
+        out = _up(into, over[1], "spine", f"{place}.oversubscription[1]")
+        _divides(spines, above[0], "cores", f"{place}.switches[2]", "as many cores to every spine of a pod")
+        cores = above[0] // spines
+        _divides(cores, out, "links up from a spine", f"{place}.switches[2]", "as many links to every core")
+        tree = Plane(pods, groups // pods, down, spines, tree.up, cores, out // cores)
+    used = max(_used(tree, fabric.rails))
+    if fabric.radix is not None and used > fabric.radix:
+        raise InputError(
+            f"{fabric.radix} ports are fewer than the {used} links of a switch",
+            where=f"{place}.radix",
+            remedy="count more switches, or name larger ones",
+        )
+    return tree
+
+
+def _used(tree: Plane, rails: int) -> tuple[int, int, int]:
+    """Links of a leaf, a spine and a core."""
+    into = tree.groups * rails * tree.up
+    return tree.down + tree.spines * tree.up, into + tree.cores * tree.core_up, tree.pods * tree.core_up
+
+
+def _divides(part: int, whole: int, what: str, where: str, why: str = "a whole number each") -> None:
+    if whole % part:
+        near = [count for count in _divisors(whole) if count < part][-1:] + [
+            count for count in _divisors(whole) if count > part
+        ][:1]
+        said = " or ".join(map(str, near))
+        raise InputError(
+            f"{part} does not divide {whole:,} {what}", where=where, remedy=f"{why} takes a divisor: try {said}"
+        )
+
+
+def _up(into: int, over: Fraction, what: str, where: str) -> int:
+    """Links up from a switch that has ``into`` from below."""
+    up = into / over
+    if up.denominator != 1:
+        raise InputError(
+            f"{into} links into a {what} over {float(over):g} are no whole number of links up",
+            where=where,
+            remedy=f"try {float(Fraction(into, math.ceil(up))):g} or other counts",
+        )
+    return up.numerator
+
+
+def _fitted(fabric: Clos, radix: int, place: str) -> Plane:
+    """The plane of as few switches of ``radix`` ports as join all nodes, the largest groups and pods first."""
+    over = ratios(fabric.oversubscription)
+    share = fabric.chips_per_node // fabric.rails * fabric.chip_links
+    fitting = [
+        (fabric.nodes // count, count * share, (count * share / over[0]).numerator)
+        for count in reversed(_divisors(fabric.nodes))
+        if (count * share / over[0]).denominator == 1 and count * share * (1 + 1 / over[0]) <= radix
+    ]
+    if not fitting:
+        raise _no_leaf(fabric, radix, share, over[0], place)
+    find = _two_tiers if fabric.tiers != _THREE else functools.partial(_three_tiers, over=over[1])
+    found = next((tree for sizes in fitting for tree in find(*sizes, fabric.rails, radix)), None)
+    if found is None:
+        joined = (
+            2 if fabric.tiers == _THREE and any(_two_tiers(*sizes, fabric.rails, radix) for sizes in fitting) else 0
+        )
+        raise InputError(
+            f"{fabric.nodes:,} nodes of {fabric.chips_per_node} chips are not joined by {fabric.tiers} tiers of "
+            f"{radix}-port switches",
+            where=f"{place}.radix",
+            remedy="two tiers join them: write tiers = 2" if joined else _larger(fabric.tiers),
+        )
+    return found
+
+
+def _no_leaf(fabric: Clos, radix: int, share: int, over: Fraction, place: str) -> InputError:
+    """The error where no equal leaves have ports enough, or none has a whole number of links up."""
+    room = [(n * share, math.ceil(n * share / over)) for n in _divisors(fabric.nodes)]
+    room = [(down, up) for down, up in room if down + up <= radix]
+    if room:
+        down, up = room[-1]
+        return InputError(
+            f"{float(over):g} divides the links into no equal leaves of whole nodes",
+            where=f"{place}.oversubscription[0]",
+            remedy=f"try {down / up:.6g}: {down} links down and {up} up",
+        )
+    needed = share + math.ceil(share / over)
+    return InputError(
+        f"{radix} ports have no room for {share} links of a node and {needed - share} up",
+        where=f"{place}.radix",
+        remedy=f"name switches of {needed} ports or more, or spread a node over rails or planes",
+    )
+
+
+def _larger(tiers: int) -> str:
+    also = "" if tiers == _THREE else ", three tiers"
+    return f"name larger switches{also}, more rails or planes, or fewer nodes"
+
+
+def _two_tiers(groups: int, down: int, up: int, rails: int, radix: int) -> list[Plane]:
+    """Every leaf on the fewest spines that have the ports; none where there are more leaves than ports."""
+    return [Plane(1, groups, down, n, up // n) for n in _divisors(up) if groups * rails * up // n <= radix][:1]
+
+
+def _three_tiers(groups: int, down: int, up: int, rails: int, radix: int, *, over: Fraction) -> Iterator[Plane]:
+    """The largest pods that fit under switches of ``radix`` ports, on the fewest spines and cores."""
+    for size in reversed(_divisors(groups)[:-1]):
+        pods = groups // size
+        for spines in _divisors(up):
+            into = size * rails * up // spines
+            out = into / over
+            if out.denominator == 1 and into + out <= radix:
+                for cores in _divisors(out.numerator):
+                    if pods * out.numerator // cores <= radix:
+                        yield Plane(pods, size, down, spines, up // spines, cores, out.numerator // cores)
+                        return
+
+
+@functools.lru_cache(maxsize=1024)
+def _divisors(number: int) -> list[int]:
+    low = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return sorted({*low, *(number // n for n in low)})
+
+
+def spread(links: int, index: int, tops: int) -> list[int]:
+    """Links of the ``index``-th of several equal switches to each of ``tops`` switches above, dealt round in turn.
+
+    All of them together load the switches above as evenly as whole links can.
+
+    >>> [spread(3, index, 2) for index in range(2)]
+    [[2, 1], [1, 2]]
+    """
+    first, last = index * links, (index + 1) * links
+    return [(last - top - 1) // tops - (first - top - 1) // tops for top in range(tops)]
