@@ -178,7 +178,7 @@ def test_the_unit_of_two_cabinets_is_twice_one():
     one, two = topologies.entry("scalex640"), topologies.entry("scalex640-x2")
     assert two.chips == 2 * one.chips
     assert two.power.full.si == pytest.approx(2 * one.power.full.si)
-    assert two.published.peak["bf16"].si == pytest.approx(2 * one.published.peak["bf16"].si)
+    assert two.published.peak["fp16"].si == pytest.approx(2 * one.published.peak["fp16"].si)
     assert [each.weight for each in two.hypotheses] == [each.weight for each in one.hypotheses]
 
 
