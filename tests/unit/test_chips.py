@@ -103,6 +103,8 @@ FIELDS = {
     "peak.fp8": ("peak_fp8_tflops", 1e12),
     "peak.fp4": ("peak_fp4_tflops", 1e12),
     "peak.int8": ("peak_int8_tops", 1e12),
+    "peak.fp32": ("peak_fp32_tflops", 1e12),
+    "peak.fp64": ("peak_fp64_tflops", 1e12),
     "hbm.capacity": ("hbm_gb", 1e9),
     "hbm.bandwidth": ("hbm_tbps", 1e12),
     "power.full": ("tdp_w", 1.0),
@@ -142,8 +144,8 @@ def test_a_chip_computes_no_more_than_its_memory_could_ever_feed(name):
     chip = topologies.chip(name)
     per_byte = {dtype: peak.si / chip.hbm.bandwidth.si for dtype, peak in chip.peak.items()}
     assert 20 <= per_byte["bf16"] <= 3000
-    # Half a byte an operand, and B300, whose int8 was cut to a token.
-    assert all(15 <= ratio <= 3500 for ratio in per_byte.values())
+    # Half a byte an operand, and B300, whose int8 was cut to a token. Vector units multiply the wide ones, slower.
+    assert all(15 <= ratio <= 3500 for dtype, ratio in per_byte.items() if dtype not in {"fp64", "fp32"})
 
 
 @pytest.mark.parametrize("name", KNOWN)
