@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simulator.errors import InputError
 from supernode.cli.common import console, machine_names, print_json, quantity
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def collective(
         str, typer.Option("--bytes", help="Message size as in nccl-tests, e.g. 1GiB, or a sweep 1KiB:4GiB.")
     ] = "1GiB",
     chips: Annotated[int | None, typer.Option(help="Chips that take part.  [default: the whole machine]")] = None,
+    part: Annotated[
+        str, typer.Option("--slice", metavar="SHAPE", help="Shape of a torus in place of --chips, as in 4x4x16.")
+    ] = "",
     network: Annotated[str, typer.Option(help="Network that joins several machines.")] = "",
     algorithm: Annotated[str, typer.Option(help="Name one instead of the cheapest.")] = "",
     hypothesis: Annotated[str, typer.Option(help="Reading of an undisclosed machine.")] = "",
@@ -43,23 +47,31 @@ def collective(
 
     Example: supernode collective all-reduce gb200-nvl72 --bytes 1MiB:8GiB --chips 72
     """
+    from supernode.cli.slices import parsed
     from supernode.collective_sweep import Request, sweep
 
-    request = Request(kind, machine, size, chips, network, algorithm, hypothesis, samples, seed)
-    part, rows, sources = sweep(request)
+    if part and chips is not None:
+        raise InputError("says how many chips, as --chips does", where="--slice", remedy="leave one of them out")
+    shape: tuple[int, ...] = parsed(part) if part else ()
+    if len(shape) == 1:
+        shape, chips = (), shape[0]
+    request = Request(kind, machine, size, chips, network, algorithm, hypothesis, samples, seed, shape)
+    cut, rows, sources = sweep(request)
     if plot is not None:
         from supernode.plots.collectives import plot_sweep
         from supernode.plots.save import write_plot
 
-        write_plot(lambda ax: plot_sweep(rows, part.machine.name, ax=ax), plot)
+        write_plot(lambda ax: plot_sweep(rows, cut.machine.name, ax=ax), plot)
     if as_json:
         objects = [_object(priced, low, high, sources) for priced, low, high in rows]
         first = objects[0] if len(objects) == 1 else {"sweep": objects}
         print_json(
-            {"schema": 1, "machine": part.machine.name, "chips": part.chips, "reading": part.machine.reading} | first
+            {"schema": 1, "machine": cut.machine.name, "chips": cut.chips, "reading": cut.machine.reading}
+            | ({"shape": list(shape)} if shape else {})
+            | first
         )
         return
-    _print(part, rows)
+    _print(cut, rows, part)
 
 
 def _object(priced: Priced, low: float, high: float, sources: tuple[str, ...]) -> dict[str, Any]:
@@ -88,13 +100,15 @@ def _object(priced: Priced, low: float, high: float, sources: tuple[str, ...]) -
     }
 
 
-def _print(part: Slice, rows: list[tuple[Priced, float, float]]) -> None:
+def _print(part: Slice, rows: list[tuple[Priced, float, float]], shape: str) -> None:
     from rich.table import Table
 
     from simulator.units import humanise
 
     first = rows[0][0]
-    table = Table(title=f"{first.kind} over {part.chips:,} chips of {part.machine.name}", title_justify="left")
+    shaped = f" as {shape}" if "x" in shape else ""
+    title = f"{first.kind} over {part.chips:,} chips{shaped} of {part.machine.name}"
+    table = Table(title=title, title_justify="left")
     for name in ("size", "time", "5-95 %", "algbw", "busbw", "algorithm", "bottleneck", "over bound"):
         table.add_column(name, justify="left" if name in {"algorithm", "bottleneck"} else "right", no_wrap=True)
     for priced, low, high in rows:

@@ -12,8 +12,9 @@ import typer
 from simulator.errors import InputError
 from simulator.figures import Draw, Figure, figures_of
 from simulator.files import write_whole
-from simulator.units import DISPLAY, humanise
+from simulator.units import DISPLAY
 from supernode.cli.common import console
+from supernode.cli.slices import Asked, Cut, cut, print_slices, rows_of_slice, shown
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,29 +36,54 @@ def topology(
     is_all: Annotated[
         bool, typer.Option("--all", help="A table of every machine; --plot draws their bisections.")
     ] = False,
+    part: Annotated[
+        str, typer.Option("--slice", metavar="SHAPE", help="One slice: 4x4x8 of a torus, or a number of chips.")
+    ] = "",
+    is_twisted: Annotated[bool, typer.Option("--twist", help="Wire the slice as a twisted torus.")] = False,
+    cubes: Annotated[
+        str, typer.Option(metavar="LIST", help="Make the slice of these cubes of the pod, as in 3,17.")
+    ] = "",
+    is_listing: Annotated[bool, typer.Option("--slices", help="List every legal slice of the machine.")] = False,
 ) -> None:
-    """How a machine is wired: counts, bisection, distances, levels; as a picture, as GraphML.
+    """How a machine, or a slice of it, is wired: counts, bisection, distances, levels; as a picture, as GraphML.
 
-    Example: supernode topology cloudmatrix384 --plot cloudmatrix384.png
+    Example: supernode topology tpu-v4 --slice 4x4x8 --twist --plot slice.png
     """
-    if plot is not None and plot.suffix.lower().removeprefix(".") not in _FORMATS:
-        raise InputError(
-            f"cannot draw a {plot.suffix or 'file without suffix'}",
-            where=f"--plot {plot}",
-            remedy="end the name in .png, .svg or .pdf",
-        )
+    _check_format(plot)
+    asked = Asked(part, is_twisted, cubes)
+    is_bare = graphml is None and machines == 1 and asked == Asked()
     if is_all:
-        if machine or graphml is not None or machines != 1:
-            raise InputError(
-                "--all is of every machine", remedy="leave out the machine, --machines and --graphml, or --all"
-            )
+        if machine or is_listing or not is_bare:
+            raise InputError("--all is of every machine", remedy="leave out everything but --plot and --json, or --all")
         from supernode.cli.gallery import print_structures
 
         print_structures(plot, as_json=as_json)
         return
     if not machine:
         raise InputError("no machine named", remedy="write supernode topology NAME, or --all for every machine")
-    wiring = _wired(machine, machines)
+    if is_listing:
+        if plot is not None or not is_bare:
+            raise InputError("--slices lists all of one machine", remedy="leave out everything but --json, or --slices")
+        import topologies
+
+        print_slices(topologies.entry(machine), as_json=as_json)
+        return
+    _answer(_wired(machine, machines, asked), plot, graphml, as_json=as_json)
+
+
+def _check_format(plot: Path | None) -> None:
+    if plot is not None and plot.suffix.lower().removeprefix(".") not in _FORMATS:
+        raise InputError(
+            f"cannot draw a {plot.suffix or 'file without suffix'}",
+            where=f"--plot {plot}",
+            remedy="end the name in .png, .svg or .pdf",
+        )
+
+
+def _answer(wiring: _Wiring, plot: Path | None, graphml: Path | None, *, as_json: bool) -> None:
+    """Print the report of a wiring and write its files."""
+    if plot is not None and wiring.fabric.chips == 1:
+        raise InputError("a single chip has no links to draw", where="--plot", remedy="leave out --plot")
     report = _report(wiring)
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False, indent=2))
@@ -78,7 +104,7 @@ def topology(
 
 @dataclass(frozen=True)
 class _Wiring:
-    """A machine, or several with their network, as a graph and in arrays, at the stated figures and at both ends."""
+    """A machine, a slice of it, or several with their network, as a graph and in arrays, stated and at both ends."""
 
     entry: MachineEntry
     network: NetworkEntry | None
@@ -89,9 +115,10 @@ class _Wiring:
     high: Fabric
     bounds: dict[str, tuple[float, float]]
     levels: tuple[Level, ...]
+    cut: Cut | None
 
 
-def _wired(name: str, machines: int) -> _Wiring:
+def _wired(name: str, machines: int, asked: Asked) -> _Wiring:
     import topologies
     from simulator.fabric import Fabric
     from simulator.machine import slice_of
@@ -106,10 +133,11 @@ def _wired(name: str, machines: int) -> _Wiring:
     machine = topologies.machine(name)
     network = topologies.network_entry(entry.network) if machines > 1 else None
     bounds = _bounds(entry, network)
+    found = cut(entry, asked, machines)
 
     def graph(draw: Draw) -> nx.Graph[str]:
-        one = builder_of(entry.fabric).graph(entry.fabric, draw)
-        one.graph.update(title=entry.title, reading=entry.reading)
+        one = found.graph(draw) if found else builder_of(entry.fabric).graph(entry.fabric, draw)
+        one.graph.update(title=found.title if found else entry.title, reading=entry.reading)
         one.graph["bandwidth_low"], one.graph["bandwidth_high"] = bounds[entry.fabric.link.bandwidth.key]
         if network is None:
             return one
@@ -122,8 +150,8 @@ def _wired(name: str, machines: int) -> _Wiring:
     ends = [frozen, frozen]
     if any(low < high for low, high in bounds.values()):
         ends = [Fabric.from_graph(graph(Draw({key: bound[end] for key, bound in bounds.items()}))) for end in range(2)]
-    levels = slice_of(machine, entry.chips * machines).levels
-    return _Wiring(entry, network, machines, stated, frozen, ends[0], ends[1], bounds, levels)
+    levels = found.levels if found else slice_of(machine, entry.chips * machines).levels
+    return _Wiring(entry, network, machines, stated, frozen, ends[0], ends[1], bounds, levels, found)
 
 
 def _bounds(entry: MachineEntry, network: NetworkEntry | None) -> dict[str, tuple[float, float]]:
@@ -139,6 +167,7 @@ def _bounds(entry: MachineEntry, network: NetworkEntry | None) -> dict[str, tupl
 
 def _report(wiring: _Wiring) -> dict[str, Any]:
     from simulator.fabric import bisection, cut_bytes_per_s, degree, distances, injection_bytes_per_s, links_per_chip
+    from simulator.structure import all_to_all_bytes_per_s
 
     fabric, network = wiring.fabric, wiring.network
     inside = wiring.entry.fabric.link.bandwidth
@@ -165,6 +194,12 @@ def _report(wiring: _Wiring) -> dict[str, Any]:
         "levels": [_level(level, wiring.bounds) for level in wiring.levels],
         "reading": wiring.entry.reading,
     }
+    if wiring.cut:
+        report["slice"] = wiring.cut.facts
+        report["all_to_all"] = _quantity([all_to_all_bytes_per_s(each) for each in three], inside)
+        turn = getattr(wiring.entry.fabric, "reconfiguration", None)
+        if turn is not None and any(wiring.cut.facts["wraps"]):
+            report["reconfiguration"] = _quantity([turn.si, turn.si_low, turn.si_high], turn)
     if network:
         rates = [injection_bytes_per_s(each, scale_out=True) for each in three]
         report["network_injection"] = _quantity(rates, between)
@@ -210,18 +245,22 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
     rows = [(name.replace("_", " "), f"{report[name]:,}") for name in ("chips", "switches", "nodes", "edges", "links")]
     rows += [
         ("neighbours of a chip", f"{report['degree']:,}, by {report['links_per_chip']:,} links"),
-        ("injection of a chip", _shown(report["injection"])),
+        ("injection of a chip", shown(report["injection"])),
     ]
     if "network_injection" in report:
-        rows.append(("into the network", _shown(report["network_injection"])))
+        rows.append(("into the network", shown(report["network_injection"])))
     rows += [
-        ("bisection", f"{_shown(report['bisection'])}\nacross {report['bisection']['cut']}"),
+        ("bisection", f"{shown(report['bisection'])}\nacross {report['bisection']['cut']}"),
         ("diameter", f"{report['diameter']} edges between two chips"),
         ("mean distance", f"{report['mean_distance']:.4f} edges between two chips"),
     ]
+    if wiring.cut:
+        rows += rows_of_slice(report)
     for row in rows:
         table.add_row(*row)
     out.print(table)
+    if wiring.cut and wiring.cut.facts["is_twisted"]:
+        out.print("The levels are those of the plain torus, which closed forms price.")
     levels = Table("level", "kind", "size", "links", "hops", "a chip, one direction", "one hop", title="Levels")
     for level in report["levels"]:
         kind = (
@@ -229,7 +268,7 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
         )
         links = f"2 x {level['links']:g}" if level["kind"] == "axis" else f"{level['links']:g}"
         numbers = (f"{level['size']:,}", links, str(level["hops"]))
-        levels.add_row(level["name"], kind, *numbers, _shown(level["bandwidth"]), _shown(level["latency"]))
+        levels.add_row(level["name"], kind, *numbers, shown(level["bandwidth"]), shown(level["latency"]))
     out.print(levels)
     link = wiring.entry.fabric.link
     out.print(
@@ -237,8 +276,3 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
     )
     if report["reading"]:
         out.print(Text(f"Reading: {report['reading']}", style="italic"))
-
-
-def _shown(quantity: dict[str, Any]) -> str:
-    value, low, high = (humanise(quantity[part], quantity["unit"]) for part in ("value", "low", "high"))
-    return value if low == high else f"{value} ({low} to {high})"
