@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from simulator.compute.chip import WIDTH_BYTES
 from simulator.figures import Figure, figures_of
 from simulator.machine import Chip
 from topologies import load
+from topologies.hypotheses import under
 from topologies.schema import MachineEntry, Published
 
 ROUNDING = 0.02
-"""How far a published total may lie outside the range of chips times the figure of a chip: totals are rounded."""
+"""How far a published total may lie from chips times the figure of a chip without a note that says why: totals are
+rounded. A range may lie this far outside of ours."""
+
+FLOP_PER_ELEMENT = (128.0, 1600.0)
+"""Least and most FLOP that a peak makes of each number that the memory delivers, where nobody says why it is otherwise.
+
+A chip of half the width a number makes twice the FLOP a byte, so one band serves all dtypes: it is this one over the
+bytes of a number. It is the spread of the chips whose peak and bandwidth are both measured or announced, 122 pairs
+from V100 to MTIA 450: their quartiles are 332 and 625, and the ends lie one and a half times the ratio of the
+quartiles (in logarithms) beyond them, which is Tukey's rule for what is an outlier; 128.5 and 1,614, rounded.
+
+Numbers of more than two bytes have no least: chips made for AI compute with them on the side, some hardly at all.
+"""
+WIDEST_BYTES = 2.0
+"""Bytes of the widest number that chips made for AI are made for."""
+
+OUTLIER = "FLOP per byte"
+"""The words with which the note of a peak, of a bandwidth or of a chip says why a chip lies outside of the band."""
 
 
 @dataclass(frozen=True)
@@ -34,37 +54,65 @@ def audit(*machines: str) -> Iterator[Finding]:
     if not machines:
         yield from _files()
     for name in machines or load.names("machines"):
-        entry = load.entry(name)
-        yield _sourced(f"machine {entry.name}", list(figures_of(entry)))
+        entry, chip = load.entry(name), load.machine(name).chip
+        subject = f"machine {entry.name}"
+        yield from _sourced(subject, list(figures_of(entry)))
+        if machines:
+            yield from _plausible(f"chip {chip.name}", chip)
+        for hypothesis in entry.hypotheses:
+            if any(path.startswith("chip.") for path in hypothesis.figures):
+                yield from _plausible(f"{subject} as {hypothesis.name}", under(hypothesis, entry, chip)[1])
         if entry.published is not None:
             yield from _counts(entry, entry.published)
-            yield from _totals(entry, entry.published, load.machine(name).chip)
+            yield from _totals(entry, entry.published, chip)
 
 
 def _files() -> Iterator[Finding]:
     """The figures of all chips, networks and shared entries, and whether every source is used by something."""
-    chips = {name: list(figures_of(load.undisclosed(name) or load.chip(name))) for name in load.names("chips")}
-    networks = {name: list(figures_of(load.network_entry(name))) for name in load.names("networks")}
-    machines = {name: list(figures_of(load.entry(name))) for name in load.names("machines")}
-    shared = {
-        f"{kind}/{name}": list(figures_of(load.shared(kind, name))) for kind in load.SHARED for name in load.names(kind)
-    }
-    for kind, files in (("chip", chips), ("network", networks)):
-        for name, figures in files.items():
-            yield _sourced(f"{kind} {name}", figures)
-    all_files = (chips, networks, machines, shared)
-    figures = [figure for files in all_files for each in files.values() for figure in each]
-    used = {each.source for figure in figures for each in (figure, *figure.others)}
+    nodes: dict[str, Any] = {f"chip {name}": load.undisclosed(name) or load.chip(name) for name in load.names("chips")}
+    nodes |= {f"network {name}": load.network_entry(name) for name in load.names("networks")}
+    nodes |= {f"{kind} {name}": load.shared(kind, name) for kind in load.SHARED for name in load.names(kind)}
+    figures = [figure for name in load.names("machines") for figure in figures_of(load.entry(name))]
+    for subject, node in nodes.items():
+        own = list(figures_of(node))
+        figures += own
+        yield from _sourced(subject, own)
+        if isinstance(node, Chip):
+            yield from _plausible(subject, node)
+    used = {figure.source for figure in figures} | {other.source for figure in figures for other in figure.others}
     unused = sorted(set(load.sources()) - used)
     detail = f"unused: {', '.join(unused)}" if unused else f"{len(load.sources())} sources, all used"
     yield Finding("sources.toml", "every source is used", not unused, detail)
 
 
-def _sourced(subject: str, figures: list[Figure]) -> Finding:
-    """Reading has checked each figure's source and range; what is left is to count them."""
+def _sourced(subject: str, figures: list[Figure]) -> Iterator[Finding]:
+    """Reading has checked each figure's source, range and choice; what is left is to count them."""
     assumed = sum(figure.kind == "assumed" for figure in figures)
     detail = f"{len(figures) - assumed} from sources, {assumed} assumed"
-    return Finding(subject, "figures sourced or assumed", bool(figures), detail)
+    yield Finding(subject, "figures sourced or assumed", bool(figures), detail)
+    disputed = [figure for figure in figures if figure.others]
+    if disputed:
+        stated = [(figure, figure.si_of(other)) for figure in disputed for other in figure.others]
+        outside = sum(not figure.si_low <= value <= figure.si_high for figure, value in stated)
+        reasons = all(figure.choice for figure in disputed)
+        detail = f"{len(stated)} stated otherwise of {len(disputed)} figures, {outside} outside the range"
+        yield Finding(subject, "choices have reasons", reasons, detail)
+
+
+def _plausible(subject: str, chip: Chip) -> Iterator[Finding]:
+    """Whether each peak and the bandwidth of the memory are in proportion, or a note says why they are not."""
+    bandwidth = chip.hbm.bandwidth
+    for dtype, peak in chip.peak.items():
+        ratio = peak.si / bandwidth.si
+        width = WIDTH_BYTES[dtype]
+        low, high = (end / width for end in FLOP_PER_ELEMENT)
+        low = low if width <= WIDEST_BYTES else 0.0
+        is_usual = low <= ratio <= high
+        note = next((each for each in (peak.note, bandwidth.note, chip.note) if OUTLIER in each), "")
+        detail = f"{ratio:,.4g}, usual {low:g} to {high:,g}"
+        if not is_usual:
+            detail += f"; {note}" if note else f"; correct it, or say why with the words {OUTLIER!r} in a note"
+        yield Finding(subject, f"{OUTLIER} in {dtype}", is_usual or bool(note), detail)
 
 
 def _counts(entry: MachineEntry, published: Published) -> Iterator[Finding]:
@@ -86,7 +134,7 @@ def _counts(entry: MachineEntry, published: Published) -> Iterator[Finding]:
     if published.injection is not None:
         chip = next(node for node, data in graph.nodes(data=True) if data["kind"] == "chip")
         rate = sum(data["bandwidth_bytes_per_s"] * data["links"] for _, _, data in graph.edges(chip, data=True))
-        yield _compared(subject, "injection", published.injection, rate, rate)
+        yield _compared(subject, "injection", published.injection, (rate, rate, rate))
 
 
 def _totals(entry: MachineEntry, published: Published, chip: Chip) -> Iterator[Finding]:
@@ -98,14 +146,23 @@ def _totals(entry: MachineEntry, published: Published, chip: Chip) -> Iterator[F
         if each is None:
             yield Finding(subject, what, holds=False, detail=f"published, but {chip.name} has none")
         elif stated is not None:
-            yield _compared(subject, what, stated, entry.chips * each.si_low, entry.chips * each.si_high)
+            low, value, high = (entry.chips * number for number in (each.si_low, each.si, each.si_high))
+            yield _compared(subject, what, stated, (low, value, high))
 
 
-def _compared(subject: str, what: str, stated: Figure, low: float, high: float) -> Finding:
-    """Whether the published range and ours meet, but for rounding."""
+def _compared(subject: str, what: str, stated: Figure, ours: tuple[float, float, float]) -> Finding:
+    """Whether the published range and ours (low, value, high) meet, and the values too or a note says why not."""
     from simulator.units import DISPLAY, humanise
 
+    low, value, high = ours
     unit = DISPLAY[stated.dimension]
-    holds = stated.si_low * (1 - ROUNDING) <= high and low <= stated.si_high * (1 + ROUNDING)
-    ours = humanise(low, unit) if low == high else f"{humanise(low, unit)} to {humanise(high, unit)}"
-    return Finding(subject, what, holds, f"published {humanise(stated.si, unit)}, ours {ours}")
+    meets = stated.si_low * (1 - ROUNDING) <= high and low <= stated.si_high * (1 + ROUNDING)
+    agrees = abs(stated.si - value) <= ROUNDING * value
+    span = humanise(value, unit) if low == high else f"{humanise(low, unit)} to {humanise(high, unit)}"
+    detail = f"published {humanise(stated.si, unit)}, ours {span}"
+    reason = stated.note or stated.choice
+    if not meets:
+        detail += "; the ranges do not meet: correct or widen one of them"
+    elif not agrees:
+        detail += f"; {reason}" if reason else "; correct one of them, or say in a note why they differ"
+    return Finding(subject, what, meets and (agrees or bool(reason)), detail)

@@ -5,49 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from simulator.errors import InputError, unknown_name
-from simulator.figures import Figure, Source, figures_of
-from simulator.units import DISPLAY
+from simulator.errors import unknown_name
+from supernode import entries
+from supernode.catalogue_table import COLUMNS, rows, rows_of
 from supernode.cli.common import console
+from supernode.cli.entry_print import WIDTH, entry_json, number, plain, print_entry, source_json
 
 if TYPE_CHECKING:
-    from simulator.machine import Chip, Dates, Hypothesis
+    from supernode.catalogue_table import Row
     from topologies.audit import Finding
-    from topologies.schema import Kind as Folder
-    from topologies.schema import UndisclosedChip
 
 app = typer.Typer(
     no_args_is_help=True, help="Machines, chips, networks, models and stacks, with every figure's source."
 )
 
-Kind = Literal["machine", "chip", "network", "site", "software", "reliability", "model", "stack"]
-KINDS: tuple[Kind, ...] = ("machine", "chip", "network", "site", "software", "reliability", "model", "stack")
-SHARED: dict[Kind, Folder] = {"site": "sites", "software": "software", "reliability": "reliability"}
-"""What machines share by name -> its folder, which is also what the keys of its figures begin with."""
+FORMS = ("csv", "json", "md")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-COLUMNS = ("entry", "path", "value", "low", "high", "unit", "kind", "source", "locator", "date", "note")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One entry as it is shown: plain facts, figures by path, and the readings of what is not disclosed."""
-
-    kind: Kind
-    name: str
-    title: str
-    facts: dict[str, Any]
-    figures: dict[str, Figure]
-    sources: Mapping[str, Source]
-    hypotheses: tuple[Hypothesis, ...] = field(default=())
 
 
 @app.command("list")
@@ -60,11 +40,11 @@ def list_(as_json: Json = False) -> None:
     import workloads
 
     machines = [topologies.head("machines", name) for name in topologies.names("machines")]
-    chips = [_chip(name) for name in topologies.names("chips")]
+    chips = [entries.chip_head(name) for name in topologies.names("chips")]
     networks = [topologies.head("networks", name) for name in topologies.names("networks")]
     models = [workloads.model(name) for name in workloads.names("models")]
     stacks = [workloads.stack(name) for name in workloads.names("stacks")]
-    shared = {folder: topologies.names(folder) for folder in SHARED.values()}
+    shared = {folder: topologies.names(folder) for folder in entries.SHARED.values()}
     if as_json:
         _print_json(
             {
@@ -75,8 +55,8 @@ def list_(as_json: Json = False) -> None:
                     for each in machines
                 ],
                 "chips": [
-                    {"name": each.name, "vendor": each.vendor, "title": each.title, **_years(each.dates)}
-                    | {"undisclosed": getattr(each, "undisclosed", "")}
+                    {"name": each.name, "vendor": each.vendor, "title": each.title, **entries.years(each.dates)}
+                    | {"undisclosed": each.undisclosed}
                     for each in chips
                 ],
                 "networks": [{"name": each.name, "vendor": each.vendor, "title": each.title} for each in networks],
@@ -86,13 +66,13 @@ def list_(as_json: Json = False) -> None:
             }
         )
         return
-    rows = [(each.name, each.title, f"{each.chips:,} x {each.chip}", each.network) for each in machines]
-    _print_table("Machines", ("name", "title", "chips", "network between machines"), rows)
+    lines = [(each.name, each.title, f"{each.chips:,} x {each.chip}", each.network) for each in machines]
+    _print_table("Machines", ("name", "title", "chips", "network between machines"), lines)
     dated = [
         (
             each.name,
-            each.title + " (undisclosed)" * hasattr(each, "undisclosed"),
-            *("" if year is None else f"{year:.1f}" for year in _years(each.dates).values()),
+            each.title + " (undisclosed)" * bool(each.undisclosed),
+            *("" if year is None else f"{year:.1f}" for year in entries.years(each.dates).values()),
         )
         for each in chips
     ]
@@ -107,42 +87,54 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def show(
     what: Annotated[
-        list[str], typer.Argument(metavar="[KIND] NAME", help=f"A name; KIND is one of {', '.join(KINDS)}.")
+        list[str], typer.Argument(metavar="[KIND] NAME", help=f"A name; KIND is one of {', '.join(entries.KINDS)}.")
     ],
+    hypothesis: Annotated[str, typer.Option(help="Show a machine under this reading of what is not disclosed.")] = "",
+    with_chip: Annotated[bool, typer.Option("--with-chip", help="Show a machine's chip along with it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Every figure of one entry.
+    """Every figure of one entry: its value and range, who says so, what others state instead.
 
     Example: supernode catalogue show scalex640
     """
-    shown = _find(what)
+    shown = entries.find(what, hypothesis, with_chip=with_chip)
     if as_json:
-        _print_json(_shown_json(shown))
-        return
-    out = console(120)
-    out.print(Text(f"{shown.kind} {shown.name}: {_plain(shown.title)}", style="bold"))
-    for name, fact in shown.facts.items():
-        out.print(Text(f"  {name}: {_plain(str(fact))}"))
-    if shown.figures:
-        _print_figures("Figures", shown.figures, shown.sources)
-    for each in shown.hypotheses:
-        out.print(Text(f"Reading {each.name}, weight {each.weight:g}: {_plain(each.reason)}"))
-        if each.figures:
-            _print_figures(f"Figures that {each.name} replaces", each.figures, shown.sources)
+        _print_json(entry_json(shown))
+    else:
+        print_entry(shown)
 
 
 @app.command("sources")
-def sources_(as_json: Json = False) -> None:
-    """The documents that figures are taken from.
+def sources_(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids; with them, the figures that rest on each.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The documents that figures are taken from, and which figures are taken from one of them.
 
-    Example: supernode catalogue sources
+    Example: supernode catalogue sources google-tpu7x-docs
     """
-    known = _all_sources()
+    known = entries.all_sources()
+    for name in names or ():
+        if name not in known:
+            raise unknown_name("source", name, known)
+    wanted = {name: known[name] for name in names or known}
+    resting: dict[str, list[Row]] = {name: [] for name in names or ()}
+    for row in rows() if names else ():
+        if row.source in resting:
+            resting[row.source].append(row)
     if as_json:
-        _print_json({"schema": 1, "sources": {name: _source_json(source) for name, source in known.items()}})
+        tree = {name: source_json(source) for name, source in wanted.items()}
+        figures = {name: {"figures": [_resting_json(row) for row in found]} for name, found in resting.items()}
+        _print_json({"schema": 1, "sources": {name: tree[name] | figures.get(name, {}) for name in tree}})
         return
-    rows = [(name, each.title, each.date, each.url, each.note) for name, each in known.items()]
-    _print_table("Sources", ("id", "title", "date", "address", "note"), rows)
+    lines = [(name, each.title, each.date, each.url, each.note) for name, each in wanted.items()]
+    _print_table("Sources", ("id", "title", "date", "address", "note"), lines)
+    for name, found in resting.items():
+        cells = [(row.entry, row.path, number(row.stated, row.stated_unit), row.stands, row.locator) for row in found]
+        title = f"{len(found)} figures that {name} states"
+        _print_table(title, ("entry", "path", "value", "stands", "locator"), cells)
 
 
 @app.command()
@@ -161,128 +153,43 @@ def check(
 
     findings = [*audit(*(machines or ())), *_stack_findings(machines or topologies.names("machines"))]
     wrong = [finding for finding in findings if not finding.holds]
+    counts = _counted(machines or ()) | {"checks": len(findings), "wrong": len(wrong)}
     if as_json:
-        rows = [{"subject": f.subject, "what": f.what, "holds": f.holds, "detail": f.detail} for f in findings]
-        _print_json({"schema": 1, "findings": rows, "count": len(findings), "wrong": len(wrong)})
+        found = [{"subject": f.subject, "what": f.what, "holds": f.holds, "detail": f.detail} for f in findings]
+        _print_json(
+            {"schema": 1, "findings": found, "count": len(findings), "wrong": len(wrong), "counts": counts},
+        )
     else:
         marks = [(f.subject, f.what, "ok" if f.holds else "WRONG", f.detail) for f in findings]
         _print_table("Checks", ("entry", "what", "", "detail"), marks)
-        typer.echo(f"{len(findings)} checks, {len(wrong)} wrong")
+        typer.echo(", ".join(f"{count:,} {what}" for what, count in counts.items()))
     if wrong:
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(
+    help="Every figure of the catalogue as one table, what other sources state in its place in rows below it.\n\n"
+    "Example: supernode catalogue export --format md\n\n"
+    # The mark of click for lines that are not to be joined.
+    "Columns:\n\n\b\n" + "\n".join(f"{name}: {text}" for name, text in COLUMNS.items())
+)
 def export(
-    form: Annotated[str, typer.Option("--format", help="csv, json or md.")] = "csv",
+    form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMS)}.")] = "csv",
 ) -> None:
-    """Every figure of the catalogue as one table.
-
-    Example: supernode catalogue export --format md
-    """
-    if form not in {"csv", "json", "md"}:
-        raise unknown_name("format", form, ("csv", "json", "md"), where="--format")
-    # A figure that several machines share has one row, that of its own entry, which its key begins with.
-    rows = [
-        [" ".join(key.split("/")[:2]), _path(figure), *_si(figure), *_said(figure)]
-        for key, figure in {figure.key: figure for each in _everything() for figure in each.figures.values()}.items()
-    ]
+    """Print the whole catalogue as one table; its help lists the columns."""
+    if form not in FORMS:
+        raise unknown_name("format", form, FORMS, where="--format")
     if form == "json":
-        _print_json({"schema": 1, "figures": [dict(zip(COLUMNS, row, strict=True)) for row in rows]})
+        figures = [{name: getattr(row, name) for name in COLUMNS} for row in rows()]
+        _print_json({"schema": 1, "columns": COLUMNS, "figures": figures})
     elif form == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *(row.cells for row in rows())])
         typer.echo(text.getvalue(), nl=False)
     else:
         typer.echo("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS))
-        for row in rows:
-            typer.echo("| " + " | ".join(_plain(str(cell)).replace("|", "\\|") for cell in row) + " |")
-
-
-def _find(what: list[str]) -> Shown:
-    """The entry that ``[KIND] NAME`` stands for; a bare name is looked for in every kind."""
-    if len(what) > 2:
-        raise InputError(
-            f"{len(what)} words where a kind and a name are wanted", remedy="supernode catalogue show chip gb200"
-        )
-    name = what[-1]
-    if len(what) == 2:
-        kind = next((kind for kind in KINDS if what[0] in {kind, f"{kind}s"}), None)
-        if kind is None:
-            raise unknown_name("kind", what[0], KINDS)
-        return _shown(kind, name)
-    if name.endswith(".toml") or "/" in name:
-        return _shown("machine", name)
-    known = {kind: _names(kind) for kind in KINDS}
-    for kind in KINDS:
-        if name in known[kind]:
-            return _shown(kind, name)
-    raise unknown_name("entry", name, {each for names in known.values() for each in names})
-
-
-def _names(kind: Kind) -> tuple[str, ...]:
-    import topologies
-    import workloads
-
-    if kind == "machine":
-        names = topologies.names("machines")
-        return (*names, *(alias for name in names for alias in topologies.entry(name).aliases))
-    if kind == "network":
-        names = topologies.names("networks")
-        return (*names, *(alias for name in names for alias in topologies.network_entry(name).aliases))
-    if kind == "chip":
-        return topologies.names("chips")
-    if kind in SHARED:
-        return topologies.names(SHARED[kind])
-    return workloads.names("models" if kind == "model" else "stacks")
-
-
-def _shown(kind: Kind, name: str) -> Shown:
-    import msgspec
-
-    import topologies
-    import workloads
-
-    if kind == "machine":
-        entry = topologies.entry(name)
-        facts = {"chip": f"{entry.chips:,} x {entry.chip}", "vendor": entry.vendor, "network": entry.network}
-        facts |= {"allocation": f"{entry.allocation.unit} of {entry.allocation.chips} chips", "reading": entry.reading}
-        facts |= {"stacks": ", ".join(entry.stacks.values()), "power": entry.power_basis, "note": entry.note}
-        figures = _by_field(figure for figure in figures_of(entry) if "@" not in figure.key)
-        known = topologies.sources_of(name)
-        return Shown(kind, entry.name, entry.title, _given(facts), figures, known, entry.hypotheses)
-    if kind == "chip":
-        chip = _chip(name)
-        facts = _given({name: getattr(chip, name, "") for name in ("vendor", "note", "undisclosed")})
-        return Shown(kind, chip.name, chip.title, facts, _by_path(figures_of(chip)), topologies.sources())
-    if kind == "network":
-        network = topologies.network_entry(name)
-        shape = network.fabric
-        facts = {"vendor": network.vendor, "note": network.note}
-        facts |= {"ports": f"{shape.ports} for {shape.node_chips} chips", "switches": f"{shape.radix} ports"}
-        return Shown(
-            kind, network.name, network.title, _given(facts), _by_path(figures_of(network)), topologies.sources()
-        )
-    if kind in SHARED:
-        table = topologies.shared(SHARED[kind], name)
-        return Shown(kind, name, "shared by machines", {}, _by_path(figures_of(table)), topologies.sources())
-    if kind == "stack":
-        stack = workloads.stack(name)
-        facts = _given({"date": stack.date, "note": stack.note})
-        return Shown(kind, stack.name, stack.title, facts, _by_path(figures_of(stack)), workloads.sources())
-    model = workloads.model(name)
-    facts = {key: value for key, value in msgspec.to_builtins(model).items() if key not in {"name", "title"}}
-    return Shown(kind, model.name, model.title, _given(facts), {}, workloads.sources())
-
-
-def _everything() -> Iterator[Shown]:
-    for kind in KINDS:
-        seen: set[str] = set()
-        for name in _names(kind):
-            shown = _shown(kind, name)
-            if shown.name not in seen:
-                seen.add(shown.name)
-                yield shown
+        for row in rows():
+            typer.echo("| " + " | ".join(plain(str(cell)).replace("|", "\\|") for cell in row.cells) + " |")
 
 
 def _stack_findings(machines: Iterable[str]) -> Iterator[Finding]:
@@ -299,121 +206,40 @@ def _stack_findings(machines: Iterable[str]) -> Iterator[Finding]:
         yield Finding(f"machine {entry.name}", "stacks exist", not missing, detail)
 
 
-def _all_sources() -> dict[str, Source]:
-    import topologies
-    import workloads
-
-    return dict(sorted({**workloads.sources(), **topologies.sources()}.items()))
-
-
-def _by_path(figures: Iterable[Figure]) -> dict[str, Figure]:
-    return {_path(figure): figure for figure in figures}
-
-
-def _by_field(figures: Iterable[Figure]) -> dict[str, Figure]:
-    """A machine's figures by path; those of an entry that it shares with others stand under their kind."""
-    kinds: dict[str, Kind] = {folder: kind for kind, folder in SHARED.items()}
-    found = {}
-    for figure in figures:
-        kind = kinds.get(figure.key.partition("/")[0])
-        found[f"{kind}.{_path(figure)}" if kind else _path(figure)] = figure
-    return found
-
-
-def _path(figure: Figure) -> str:
-    return figure.key.split("/", 2)[2]
-
-
-def _chip(name: str) -> Chip | UndisclosedChip:
+def _counted(machines: Sequence[str]) -> dict[str, int]:
+    """What was held to the rules: the whole catalogue, or these machines with their chips."""
     import topologies
 
-    return topologies.undisclosed(name) or topologies.chip(name)
-
-
-def _years(dates: Dates | None) -> dict[str, float | None]:
-    """When something was announced and when it could first be had [year]; None where nobody says."""
-    figures = {"announced": dates and dates.announced, "available": dates and dates.available}
-    return {name: figure.si if figure else None for name, figure in figures.items()}
-
-
-def _given(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts that say something."""
-    return {name: fact for name, fact in facts.items() if fact not in ("", None, False, (), [], {})}
-
-
-def _shown_json(shown: Shown) -> dict[str, Any]:
-    used = {figure.source for figure in shown.figures.values()}
-    used |= {figure.source for each in shown.hypotheses for figure in each.figures.values()}
+    shown = [entries.machine_shown(name, with_chip=True) for name in machines]
+    named = [topologies.entry(name) for name in machines]
+    counts = {
+        "machines": {each.name for each in named} or topologies.names("machines"),
+        "chips": {each.chip for each in named} or topologies.names("chips"),
+        "networks": {each.network for each in named} or topologies.names("networks"),
+    }
+    shown = shown or list(entries.everything())
+    table = list(rows_of(shown))
+    figures = sum(row.is_figure for row in table)
     return {
-        "schema": 1,
-        "kind": shown.kind,
-        "name": shown.name,
-        "title": shown.title,
-        **{key: value for key, value in shown.facts.items() if key not in {"kind", "name", "title"}},
-        "figures": {path: _figure_json(figure) for path, figure in shown.figures.items()},
-        "hypotheses": [
-            {"name": each.name, "weight": each.weight, "reason": each.reason}
-            | {"figures": {path: _figure_json(figure) for path, figure in each.figures.items()}}
-            for each in shown.hypotheses
-        ],
-        "sources": {name: _source_json(source) for name, source in shown.sources.items() if name in used},
+        **{what: len(names) for what, names in counts.items()},
+        "figures": figures,
+        "others": len(table) - figures,
+        "sources": len({row.source for row in table if row.source}),
     }
 
 
-def _figure_json(figure: Figure) -> dict[str, Any]:
-    """A figure in SI base units, and as it was stated."""
-    return {
-        "value": figure.si,
-        "low": figure.si_low,
-        "high": figure.si_high,
-        "unit": DISPLAY[figure.dimension],
-        "stated": f"{figure.value:g} {figure.unit}",
-        "kind": figure.kind,
-        "source": figure.source,
-        "locator": figure.locator,
-        "date": figure.date,
-        "note": figure.note,
-    }
+def _resting_json(row: Row) -> dict[str, Any]:
+    wanted = ("entry", "path", "value", "unit", "kind", "stands", "stated", "stated_unit", "locator", "note")
+    return {name: getattr(row, name) for name in wanted}
 
 
-def _si(figure: Figure) -> tuple[float, float, float, str]:
-    return figure.si, figure.si_low, figure.si_high, DISPLAY[figure.dimension]
-
-
-def _said(figure: Figure) -> tuple[str, str, str, str, str]:
-    return figure.kind, figure.source, figure.locator, figure.date, figure.note
-
-
-def _source_json(source: Source) -> dict[str, str]:
-    return {"title": source.title, "url": source.url, "date": source.date, "note": source.note}
-
-
-def _print_figures(title: str, figures: Mapping[str, Figure], sources: Mapping[str, Source]) -> None:
-    """Each figure on a line, and who says so below it: sentences fit no column."""
-    out = console(120)
-    out.print(Text(f"\n{title}", style="bold"))
-    width = max(len(path) for path in figures)
-    for path, figure in figures.items():
-        unit = "" if figure.unit == "1" else f" {figure.unit}"
-        span = f" ({figure.low:g} to {figure.high:g})" if figure.is_uncertain else ""
-        out.print(Text(f"{path:<{width}}  {figure.value:g}{unit}{span}, {figure.kind}"))
-        source = sources[figure.source].title if figure.source else ""
-        said = [_plain(part) for part in (source, figure.locator, figure.date, figure.note) if part]
-        out.print(Padding(Text("; ".join(said), style="dim"), (0, 0, 0, 4)))
-
-
-def _print_table(title: str, columns: tuple[str, ...], rows: Iterable[Iterable[str]]) -> None:
+def _print_table(title: str, columns: tuple[str, ...], lines: Iterable[Iterable[str]]) -> None:
     table = Table(title=title, title_justify="left", show_lines=False)
     for index, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=index == 0, vertical="top")
-    for row in rows:
-        table.add_row(*(Text(_plain(cell)) for cell in row))
-    console(120).print(table)
-
-
-def _plain(text: str) -> str:
-    """Text from a file without what could move a terminal's cursor."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    for line in lines:
+        table.add_row(*(Text(plain(cell)) for cell in line))
+    console(WIDTH).print(table)
 
 
 def _print_json(tree: dict[str, Any]) -> None:
