@@ -52,10 +52,10 @@ def collective(
 
     if part and chips is not None:
         raise InputError("says how many chips, as --chips does", where="--slice", remedy="leave one of them out")
-    shape: tuple[int, ...] = parsed(part) if part else ()
+    shape = list(parsed(part)) if part else []
     if len(shape) == 1:
-        shape, chips = (), shape[0]
-    request = Request(kind, machine, size, chips, network, algorithm, hypothesis, samples, seed, shape)
+        chips = shape.pop()
+    request = Request(kind, machine, size, chips, network, algorithm, hypothesis, samples, seed, tuple(shape))
     cut, rows, sources = sweep(request)
     if plot is not None:
         from supernode.plots.collectives import plot_sweep
@@ -67,7 +67,7 @@ def collective(
         first = objects[0] if len(objects) == 1 else {"sweep": objects}
         print_json(
             {"schema": 1, "machine": cut.machine.name, "chips": cut.chips, "reading": cut.machine.reading}
-            | ({"shape": list(shape)} if shape else {})
+            | ({"shape": shape} if shape else {})
             | first
         )
         return

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 
 import pytest
 
+import topologies
 from simulator.errors import InputError
 from simulator.fabric import Fabric, diameter, injection_bytes_per_s
-from simulator.figures import Figure, settle
+from simulator.figures import Draw, Figure, settle
 from simulator.machine import Link
-from topologies.builders import builder_of
-from topologies.builders.optical_cubes import circuits_of, cube_faces, rewire
-from topologies.builders.torus import slice_graph
+from simulator.structure import structure
+from topologies.builders import (
+    builder_of,
+    circuits_of,
+    cube_faces,
+    reconfiguration_s,
+    rewire,
+    slice_graph,
+    slice_of_cubes,
+)
 from topologies.fabrics import Torus
 
 
@@ -115,3 +124,49 @@ def test_circuits_that_cannot_be_made_are_refused(whole, circuits, message):
 def test_cubes_that_do_not_fill_a_shape_are_refused(cubes, shape):
     with pytest.raises(InputError, match="make no torus of"):
         circuits_of(POD, cubes, shape)
+
+
+@pytest.mark.parametrize("name", ["tpu-v4", "tpu-v5p", "ironwood-9216", "ironwood-256"])
+def test_turning_the_switches_of_a_pod_takes_the_time_of_its_file_and_leaving_them_none(name):
+    fabric = topologies.entry(name).fabric
+    before = circuits_of(fabric, (0, 1, 2, 3), (4, 8, 8))
+    after = circuits_of(fabric, (3, 1, 2, 0), (4, 4, 16))
+    stated = fabric.reconfiguration
+    assert stated.si == pytest.approx(10e-3)  # MEMS mirrors: milliseconds, about 10
+    assert reconfiguration_s(fabric, before, after) == stated.si
+    assert reconfiguration_s(fabric, (), before) == stated.si
+    assert reconfiguration_s(fabric, before, set(before)) == 0.0
+    slow = Draw({stated.key: stated.si_high})
+    assert reconfiguration_s(fabric, before, after, slow) == stated.si_high > stated.si
+
+
+def test_a_machine_that_does_not_say_how_long_its_switches_take_is_asked_to(whole):
+    circuits = circuits_of(POD, (0, 1), (4, 4, 8))
+    with pytest.raises(InputError, match=r"\[fabric.reconfiguration\]"):
+        reconfiguration_s(POD, (), circuits)
+    with pytest.raises(InputError, match="2 circuits use the upper x face"):
+        reconfiguration_s(POD, circuits, [(0, 1, 2), (0, 1, 3)])
+    with pytest.raises(InputError, match="no circuit joins cubes 1 and 12"):
+        rewire(whole, POD, [(0, 1, 12)])
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4), (4, 8, 8), (8, 8, 12)])
+def test_a_slice_of_scattered_cubes_is_the_torus_slice_in_all_but_the_names_of_its_cubes(whole, shape):
+    count = shape[0] * shape[1] * shape[2] // 64
+    cubes = [11, 4, 0, 7, 2, 9, 5, 10, 1, 8, 3, 6][:count]  # none beside its neighbours of the pod
+    plain, built = slice_graph(POD, shape), slice_of_cubes(whole, POD, cubes, shape)
+    place, found = plain.nodes(data="coord"), built.nodes(data="coord")
+
+    def edges(graph, at):
+        return {frozenset((at[u], at[v])): (d["links"], d["medium"], d["plane"]) for u, v, d in graph.edges.data()}
+
+    assert edges(built, found) == edges(plain, place)
+    for cut, side in plain.graph["cuts"].items():
+        assert {found[name] for name in built.graph["cuts"][cut]} == {place[name] for name in side}
+    frozen, expected = Fabric.from_graph(built), Fabric.from_graph(plain)
+    assert structure(frozen) == dataclasses.replace(
+        structure(expected), all_to_all_bytes_per_s=pytest.approx(structure(expected).all_to_all_bytes_per_s)
+    )
+    assert {data["cube"] for data in built.nodes.values()} == set(cubes)
+    assert whole.number_of_nodes() == 768
+    assert whole.nodes["chip0"]["coord"] == (0, 0, 0)

@@ -1,7 +1,8 @@
 """Parts of a machine that are a machine again: the fabric of the first chips of one, in whole units where it has some.
 
-Every kind of fabric that is told by counts has such parts, in just the sizes that its levels know. Tori have shapes
-instead (:mod:`topologies.builders.slices`), and a fabric that is listed edge by edge has no parts that anyone named.
+Fabrics that are told by counts have such parts, in just the sizes that their levels know. Tori have shapes instead
+(:mod:`topologies.builders.slices`). A part of a Clos is not a Clos that fills its switches, and a fabric that is listed
+edge by edge has no parts that anyone named.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def part_of(fabric: MachineFabric, chips: int, levels: tuple[Level, ...]) -> Mac
     tag = str(fabric.__struct_config__.tag)
     if tag not in PARTS:
         raise InputError(
-            f"a part of {chips} chips of an {tag} fabric has no graph", remedy="leave --slice out for all of it"
+            f"{chips} chips of a fabric of kind {tag} have no graph of their own",
+            remedy="ask for the whole machine; levels of any legal number of chips can still be priced",
         )
     return PARTS[tag](fabric, chips, levels)
 
