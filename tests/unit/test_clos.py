@@ -260,6 +260,18 @@ def test_planes_of_one_leaf_a_node_are_those_of_cloudmatrix():
         assert seen[0] == seen[1]
 
 
+def test_three_planes_of_a_clos_are_dgx_gh200():
+    # 32 trays of 8 chips of 18 NVLinks; 96 switches in the trays, 36 between them, each with the 128 ports of an
+    # external NVLink switch; nothing oversubscribed.
+    gh200 = Clos(nodes=32, chips_per_node=8, planes=3, chip_links=6, switches=(32, 12), link=LINK)
+    graph = GRAPH(gh200)
+    built = Fabric.from_graph(graph)
+    tiers = [data["tier"] for data in graph.nodes.values() if data["kind"] == "switch"]
+    assert (built.chips, tiers.count(1), tiers.count(2)) == (256, 96, 36)
+    assert max(sum(below_and_above(graph, name)) for name in graph if name.startswith(("leaf", "spine"))) == 128
+    assert bisection(built)[0] == pytest.approx(128 * injection_bytes_per_s(built)) == pytest.approx(128 * 18 * RATE)
+
+
 def test_a_clos_of_one_rail_has_the_levels_of_leaves_and_spines():
     leaves = LeafSpine(
         groups=4, chips_per_group=16, chips_per_node=8, leaves=3, spines=4, link=LINK, oversubscription=2
