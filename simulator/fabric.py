@@ -46,6 +46,7 @@ class Fabric:
         bandwidth and links; where the fabric looks the same from every chip, such edges carry the same uniform load
     cuts : name of each declared cut -> (nodes,) whether the node lies on its first side
     is_vertex_transitive : whether the fabric looks the same from every chip
+    coordinates : (nodes, axes) place of each node in a torus or mesh; None for fabrics of other kinds
     """
 
     name: str
@@ -60,6 +61,7 @@ class Fabric:
     classes: NDArray[np.int64]
     cuts: Mapping[str, NDArray[np.bool_]]
     is_vertex_transitive: bool
+    coordinates: NDArray[np.int64] | None = None
 
     @classmethod
     def from_graph(cls, graph: nx.Graph[str]) -> Fabric:
@@ -105,6 +107,7 @@ class Fabric:
             classes=_frozen(np.concatenate((classes, classes))[order]),
             cuts={name: _frozen(_members(side, place)) for name, side in graph.graph.get("cuts", {}).items()},
             is_vertex_transitive=bool(graph.graph.get("vertex_transitive", False)),
+            coordinates=_coordinates(graph),
         )
 
     @property
@@ -285,6 +288,14 @@ def _classes(graph: nx.Graph[str]) -> list[int]:
         looks = (plane, *sorted((ends[u], ends[v])), data["bandwidth_bytes_per_s"], data["links"])
         found.append(known.setdefault(looks, len(known)))
     return found
+
+
+def _coordinates(graph: nx.Graph[str]) -> NDArray[np.int64] | None:
+    """The coordinates of all nodes, if all have some."""
+    found = [data.get("coord") for data in graph.nodes.values()]
+    if any(each is None for each in found):
+        return None
+    return _frozen(np.array(found, dtype=np.int64).reshape(len(found), -1))
 
 
 def _members(side: Sequence[str], place: Mapping[str, int]) -> NDArray[np.bool_]:

@@ -1,0 +1,7 @@
+"""The network over time: flows that share links max-min fairly."""
+
+from __future__ import annotations
+
+from simulator.network.flows import Drained, capacities, drained, link_loads, max_min_rates
+
+__all__ = ["Drained", "capacities", "drained", "link_loads", "max_min_rates"]

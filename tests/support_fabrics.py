@@ -1,0 +1,59 @@
+"""Figures, links and fabrics with round numbers for tests: 100 GB/s a link and direction, 1 us a hop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulator.fabric import Fabric
+from simulator.figures import Figure, settle
+from simulator.machine import Link
+from topologies.builders.torus import slice_graph
+from topologies.fabrics import Torus
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+def figure(value: float, unit: str, dimension: str, key: str = "") -> Figure:
+    """A figure without a range."""
+    stated = Figure(value=value, unit=unit, low=value, high=value, kind="assumed", note="for this test")
+    return settle(stated, key or dimension, dimension, "test")
+
+
+def link(bandwidth_gb_per_s: float = 100, latency_us: float = 1, fraction: float = 1, start_us: float = 1) -> Link:
+    """A link of round numbers."""
+    return Link(
+        family="wire",
+        bandwidth=figure(bandwidth_gb_per_s, "GB/s", "bytes_per_s", "bandwidth"),
+        latency=figure(latency_us, "us", "s", "latency"),
+        fraction=figure(fraction, "1", "1", "fraction"),
+        start=figure(start_us, "us", "s", "start"),
+    )
+
+
+LINK = link()
+
+
+def torus_of(*sides: int) -> Torus:
+    """A torus whose cubes are single chips, so that every box is a slice."""
+    return Torus(dims=sides, cube=(1,) * len(sides), link=LINK)
+
+
+def torus(*sides: int, wraps: bool = True) -> Fabric:
+    """A torus, or a mesh where it does not wrap, in arrays."""
+    return Fabric.from_graph(slice_graph(torus_of(*sides), sides, wraps=wraps))
+
+
+def fabric_of(graph: nx.Graph, bandwidth_bytes_per_s: float = 1e9, latency_s: float = 1e-6) -> Fabric:
+    """Any graph in arrays: nodes without a kind are chips, edges without a bandwidth have this one."""
+    for _, data in graph.nodes(data=True):
+        data.setdefault("kind", "chip")
+    for _, _, data in graph.edges(data=True):
+        for name, value in {
+            "bandwidth_bytes_per_s": bandwidth_bytes_per_s,
+            "links": 1,
+            "latency_s": latency_s,
+            "domain": "scale_up",
+        }.items():
+            data.setdefault(name, value)
+    return Fabric.from_graph(graph)
