@@ -132,7 +132,10 @@ def sources_(
     lines = [(name, each.title, each.date, each.url, each.note) for name, each in wanted.items()]
     _print_table("Sources", ("id", "title", "date", "address", "note"), lines)
     for name, found in resting.items():
-        cells = [(row.entry, row.path, number(row.stated, row.stated_unit), row.stands, row.locator) for row in found]
+        cells = [
+            (row.entry, row.path.partition(".others[")[0], number(row.stated, row.stated_unit), row.stands, row.locator)
+            for row in found
+        ]
         title = f"{len(found)} figures that {name} states"
         _print_table(title, ("entry", "path", "value", "stands", "locator"), cells)
 

@@ -135,7 +135,7 @@ def _print_figures(title: str, figures: Mapping[str, Figure], shown: Shown, out:
         _below(plain(figure.note), out)
         for other in figure.others:
             shown_other = number(other.value, other.unit or figure.unit)
-            note = f": {plain(other.note)}" if other.note else ""
+            note = f"; {plain(other.note)}" if other.note else ""
             _below(f"other: {shown_other}, {other.kind}; {_cited(other, shown.sources)}{note}", out)
         if figure.choice:
             _below(f"choice: {plain(figure.choice)}", out)
