@@ -82,6 +82,7 @@ UNITS = {
     "PFLOPS": ("flops", 1e15),
     "kW": ("w", 1e3),
     "us": ("s", 1e-6),
+    "ms": ("s", 1e-3),
     "USD": ("usd", 1.0),
     "USD/h": ("usd_per_s", 1.0 / 3600),
     "USD/kWh": ("usd_per_j", 1.0 / 3.6e6),
@@ -192,6 +193,8 @@ def test_what_is_sourced_traces_to_rows_of_the_reference_data(name, shared_data)
         (figure, said)
         for figure in figures_of(topologies.entry(name))
         if figure.key.startswith("machine/") and figure.kind not in {"assumed", "derived"} and figure.dimension != "1"
+        # The rows know years; the day of a launch is from a dated document, and its place there is not called a year.
+        if figure.dimension != "date" or figure.locator.startswith("year")
         if (said := _rows_of(figure, rows))
     ]
     for pick in stream(5, "traces", name).permutation(len(figures))[:2]:
