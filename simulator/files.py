@@ -23,7 +23,7 @@ DEEPEST = 12
 MOST_DOTS = 12
 LONGEST_NAME = 120
 LONGEST_TEXT = 2000
-_MOST_BRACKETS = 64 * DEEPEST
+NAMED_STEPS = 3
 _QUOTED = re.compile(
     r"""
     \#[^\n]*+
@@ -36,6 +36,7 @@ _QUOTED = re.compile(
 )
 """Comments and strings of a TOML text; also those that nobody closes, so that the search never looks back."""
 _DOTTED = re.compile(rf"(?:\.[^.\[\]{{}}=,\n]*+){{{MOST_DOTS + 1}}}")
+_DIGITS = re.compile(r"(?<![0-9_])[0-9_]{600}")
 _BRACKET = re.compile(r"[\[\]{}]")
 _PATH = re.compile(r" - at (?:`key` in )?`\$([^`]*)`")
 _STEP = re.compile(r"\[\.\.\.\]|\[\d+\]|[^.\[\]]+")
@@ -44,6 +45,9 @@ _AT_ONCE: int = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Open without waiting for a writer at the other end, which a named pipe may never get; and bytes as they are."""
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that a reader does not see or that turn what he sees around: control, direction, line ends."""
+
+_WORDY = (dict, list, str)
+"""What may hold text, in decoded TOML."""
 
 
 def read_text(path: Path) -> str:
@@ -102,17 +106,11 @@ def read_head(path: Path, kind: type[T]) -> T:
 def parse_toml(text: str, kind: type[T], where: str) -> T:
     """Parse TOML text into a strict struct, with texts that are short and can be seen; see :func:`read_toml`."""
     _refuse_slow(text, where)
-    too_deep = InputError("is nested too deeply", where=where, remedy=f"at most {DEEPEST} levels")
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not TOML: {_cut(str(error))}", where=where, remedy="mend that line") from None
-    except ValueError:
-        remedy = "write a number of fewer digits"
-        raise InputError("holds a whole number of thousands of digits", where=where, remedy=remedy) from None
-    except RecursionError:
-        raise too_deep from None
-    _refuse_hidden(tree, where, too_deep)
+    _refuse_hidden(tree, where)
     return convert(tree, kind, where)
 
 
@@ -125,44 +123,58 @@ def convert(tree: Any, kind: type[T], where: str) -> T:
 
 
 def _refuse_slow(text: str, where: str) -> None:
-    """Refuse keys with many dots and deep brackets before the parser sees them (its cost grows with their square)."""
-    bare = _QUOTED.sub(lambda found: "\n" * found.group().count("\n"), text)
+    """Refuse what the parser takes long for, or cannot stand: keys of many dots, deep brackets, endless numbers."""
+    bare = _QUOTED.sub(_line_ends, text)
+
+    def refused(found: re.Match[str], message: str, remedy: str) -> InputError:
+        return InputError(f"line {bare.count(chr(10), 0, found.start()) + 1} {message}", where=where, remedy=remedy)
+
     if found := _DOTTED.search(bare):
-        line = bare.count("\n", 0, found.start()) + 1
-        raise InputError(f"line {line} has a key with more than {MOST_DOTS} dots", where=where, remedy="shorten it")
+        raise refused(found, f"has a key with more than {MOST_DOTS} dots", "shorten it")
+    if found := _DIGITS.search(bare):
+        raise refused(found, "has a number of hundreds of digits", "write it as 1e9")
     depth = 0
-    for bracket in _BRACKET.finditer(bare):
-        depth = depth + 1 if bracket.group() in "[{" else max(0, depth - 1)
-        if depth > _MOST_BRACKETS:
-            raise InputError("is nested too deeply", where=where, remedy=f"at most {DEEPEST} levels")
+    for found in _BRACKET.finditer(bare):
+        depth = depth + 1 if found.group() in "[{" else max(0, depth - 1)
+        if depth > DEEPEST:
+            raise refused(found, "is nested too deeply", f"at most {DEEPEST} levels")
 
 
-def _refuse_hidden(tree: Any, where: str, too_deep: InputError) -> None:
+def _line_ends(found: re.Match[str]) -> str:
+    """Nothing but the line ends of a comment or string, so that lines keep their numbers."""
+    return "\n" * found.group().count("\n")
+
+
+def _refuse_hidden(tree: Any, where: str) -> None:
     """Refuse text that is too long, or has characters that nobody sees or that reorder what is seen; deep nesting."""
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), tree)]
     while waiting:
         path, node = waiting.pop()
         if len(path) > DEEPEST:
-            raise too_deep
+            place = _place(where, path[:NAMED_STEPS])
+            raise InputError("is nested too deeply", where=place, remedy=f"at most {DEEPEST} levels")
         if isinstance(node, dict):
             for key in node:
-                _refuse_text(key, LONGEST_NAME, "a key", _place(where, path))
-            waiting.extend(((*path, key), child) for key, child in node.items())
+                if fault := _fault(key, LONGEST_NAME):
+                    raise InputError(f"a key {fault[0]}", where=_place(where, path), remedy=fault[1])
+            waiting.extend(((*path, key), child) for key, child in node.items() if isinstance(child, _WORDY))
         elif isinstance(node, list):
-            waiting.extend(((*path, index), child) for index, child in enumerate(node))
-        elif isinstance(node, str):
-            _refuse_text(node, LONGEST_TEXT, "text", _place(where, path))
+            waiting.extend(((*path, index), child) for index, child in enumerate(node) if isinstance(child, _WORDY))
+        elif isinstance(node, str) and (fault := _fault(node, LONGEST_TEXT)):
+            raise InputError(fault[0], where=_place(where, path), remedy=fault[1])
 
 
-def _refuse_text(text: str, most: int, what: str, where: str) -> None:
+def _fault(text: str, most: int) -> tuple[str, str] | None:
+    """What is wrong with a text, and what would be right."""
     if len(text) > most:
-        raise InputError(f"{what} of {len(text):,} characters", where=where, remedy=f"write at most {most:,}")
-    if text.isprintable():
-        return
-    hidden = next((letter for letter in text if unicodedata.category(letter) in _HIDDEN), None)
-    if hidden is not None:
-        remedy = 'take it out; a line inside """ that goes on ends with a backslash'
-        raise InputError(f"{what} has the invisible character U+{ord(hidden):04X}", where=where, remedy=remedy)
+        return f"has {len(text):,} characters", f"write at most {most:,}"
+    hidden = "" if text.isprintable() else next((each for each in text if unicodedata.category(each) in _HIDDEN), "")
+    if not hidden:
+        return None
+    return (
+        f"has the invisible character U+{ord(hidden):04X}",
+        'take it out; inside """ a line that goes on ends with a backslash',
+    )
 
 
 def _explained(message: str, tree: Any, kind: Any, where: str) -> InputError:

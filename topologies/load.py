@@ -177,7 +177,14 @@ def _named_network(name: str) -> NetworkEntry:
 def _aliases(kind: Kind) -> Mapping[str, str]:
     if kind not in {"machines", "networks"}:
         return {}
-    return {alias: name for name in names(kind) for alias in head(kind, name).aliases}
+    found = {name: name for name in names(kind)}
+    for name in names(kind):
+        for alias in head(kind, name).aliases:
+            if alias in found:
+                where = f"{_shown(ROOT / kind / name)}.toml: aliases"
+                raise InputError(f"{alias!r} already stands for {found[alias]}", where=where, remedy="take it out")
+            found[alias] = name
+    return {alias: name for alias, name in found.items() if alias != name}
 
 
 def _read(name_or_path: str) -> _Reading:
@@ -203,6 +210,7 @@ def _shown(path: Path) -> str:
 
 def _read_machine(path: Path, where: str) -> _Reading:
     raw = parse_toml(read_text(path), MachineEntry, where)
+    _check_aliases(raw, where)
     known = sources() | raw.sources
     found = settle_all(msgspec.structs.replace(raw, hypotheses=()), f"machine/{raw.name}", where)
     _check_name(found.name, path, where)
@@ -244,6 +252,7 @@ def _read_chip(path: Path, where: str, known: Sources) -> Chip:
 
 def _read_network(path: Path, where: str, known: Sources) -> NetworkEntry:
     raw = parse_toml(read_text(path), NetworkEntry, where)
+    _check_aliases(raw, where)
     found = settle_all(raw, f"network/{raw.name}", where)
     _check_name(found.name, path, where)
     check_figures(found, where, known)
@@ -254,6 +263,14 @@ def _check_name(name: str, path: Path, where: str) -> None:
     """In the catalogue, and for what is found by its name beside a user's file, file and name are the same."""
     if path.is_relative_to(ROOT) and name != path.stem:
         raise InputError(f"{name!r} is not the name of the file", where=f"{where}: name", remedy=f'write "{path.stem}"')
+
+
+def _check_aliases(entry: MachineEntry | NetworkEntry, where: str) -> None:
+    """Other names are none that the entry has already."""
+    own = (entry.name, *entry.aliases)
+    twice = next((name for index, name in enumerate(own) if name in own[:index]), "")
+    if twice:
+        raise InputError(f"{twice!r} stands twice", where=f"{where}: aliases", remedy="write each other name once")
 
 
 def _at(where: str, read: Any, name: str) -> Any:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 Kind = Literal["models", "stacks", "tasks"]
 LARGEST_PARAMETERS = 1e15
+MOST_ALIASES = 16
 TOLERANCE = 0.02
 """How far a model's own count may lie from the published one: more is a slip in the file, not rounding."""
 SHARE = (0.0, 1.0)
@@ -128,6 +129,7 @@ def _named_task(name: str) -> Task:
 def _read_model(path: Path) -> Transformer:
     found = read_toml(path, Transformer)
     _check_source(found.published.source, f"{path}: published.source")
+    _check_aliases(found, str(path))
     _check_architecture(found, str(path))
     return found
 
@@ -189,6 +191,18 @@ def _check_source(source: str, where: str) -> None:
         raise unknown_name("source", source, sources(), where=where)
 
 
+def _check_aliases(found: Transformer, where: str) -> None:
+    """Refuse other names that are the model's own, stand twice, or are very many."""
+    own = (found.name, *found.aliases)
+    twice = next((name for index, name in enumerate(own[: MOST_ALIASES + 1]) if name in own[:index]), "")
+    if twice or len(found.aliases) > MOST_ALIASES:
+        raise InputError(
+            f"{twice!r} stands twice" if twice else f"{len(found.aliases)} aliases",
+            where=f"{where}: aliases",
+            remedy=f"write each other name once, at most {MOST_ALIASES}",
+        )
+
+
 def _check_architecture(found: Transformer, where: str) -> None:
     """Refuse what bounds cannot see: parts that contradict each other, a count that misses the published one."""
     experts = found.experts
@@ -216,12 +230,22 @@ def _check_architecture(found: Transformer, where: str) -> None:
             where=f"{where}: experts.dense_layers",
             remedy="fewer dense_layers, or no [experts]",
         )
-    counted, stated = count(found).parameters, found.published.parameters
+    counts = count(found)
+    counted, stated = counts.parameters, found.published.parameters
     if counted > LARGEST_PARAMETERS or abs(counted - stated) > TOLERANCE * stated:
         raise InputError(
             f"the architecture holds {counted:.5g} parameters, published are {stated:.5g}",
             where=f"{where}: published.parameters",
             remedy="mend the architecture, or state the parameters of the decoder alone",
+        )
+    active, stated = counted - counts.idle, found.published.active
+    if not found.published.active_has_embedding:
+        active -= counts.embedding
+    if abs(active - stated) > TOLERANCE * stated:
+        raise InputError(
+            f"a token visits {active:.5g} parameters, published are {stated:.5g}",
+            where=f"{where}: published.active",
+            remedy="mend the architecture, or say with active_has_embedding what the published count holds",
         )
 
 
