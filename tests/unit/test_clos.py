@@ -575,7 +575,7 @@ def test_clusters_of_the_catalogue_join_with_the_injection_of_their_network(name
     [
         pytest.param("atlas-950-supercluster", 2, 4, id="2,048 nodes on switches of 128 ports: two tiers"),
         pytest.param("atlas-950-supercluster", 64, 6, id="the 524,288 chips announced: three tiers"),
-        pytest.param("trn-ultracluster", 7813, 4, id="the 500,000 chips of Project Rainier"),
+        pytest.param("trn-ultracluster", 7813, 6, id="the 500,000 chips of Project Rainier"),
         pytest.param("kuae-10k", 1250, 4, id="10,000 cards"),
     ],
 )
