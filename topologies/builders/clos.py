@@ -285,15 +285,7 @@ def _fitted(fabric: Clos, radix: int, place: str) -> Plane:
     find = _two_tiers if fabric.tiers != _THREE else functools.partial(_three_tiers, over=over[1])
     found = next((tree for sizes in fitting for tree in find(*sizes, fabric.rails, radix)), None)
     if found is None:
-        joined = (
-            2 if fabric.tiers == _THREE and any(_two_tiers(*sizes, fabric.rails, radix) for sizes in fitting) else 0
-        )
-        raise InputError(
-            f"{fabric.nodes:,} nodes of {fabric.chips_per_node} chips are not joined by {fabric.tiers} tiers of "
-            f"{radix}-port switches",
-            where=f"{place}.radix",
-            remedy="two tiers join them: write tiers = 2" if joined else _larger(fabric.tiers),
-        )
+        raise _not_joined(fabric, radix, fitting, over[1], place)
     return found
 
 
@@ -316,9 +308,27 @@ def _no_leaf(fabric: Clos, radix: int, share: int, over: Fraction, place: str) -
     )
 
 
-def _larger(tiers: int) -> str:
-    also = "" if tiers == _THREE else ", three tiers"
-    return f"name larger switches{also}, more rails or planes, or fewer nodes"
+def _not_joined(
+    fabric: Clos, radix: int, fitting: Sequence[tuple[int, int, int]], over: Fraction, place: str
+) -> InputError:
+    """The error where leaves fit, but the tiers above them do not join them all."""
+    also = ", three tiers"
+    if fabric.tiers == _THREE:
+        rails, also = fabric.rails, ""
+        if any(True for sizes in fitting for _ in _three_tiers(*sizes, rails, radix, over=Fraction(1))):
+            return InputError(
+                f"{float(over):g} leaves no pods whose spines have a whole number of links up",
+                where=f"{place}.oversubscription[1]",
+                remedy="try one that divides the links into a spine, or count the switches",
+            )
+        if any(_two_tiers(*sizes, rails, radix) for sizes in fitting):
+            also = " or write tiers = 2, which join them"
+    return InputError(
+        f"{fabric.nodes:,} nodes of {fabric.chips_per_node} chips are not joined by {fabric.tiers} tiers of "
+        f"{radix}-port switches",
+        where=f"{place}.radix",
+        remedy=f"name larger switches{also}, more rails or planes, or fewer nodes",
+    )
 
 
 def _two_tiers(groups: int, down: int, up: int, rails: int, radix: int) -> list[Plane]:
