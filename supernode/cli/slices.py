@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import re
@@ -48,12 +49,14 @@ class Cut:
     graph : its graph under one draw of the figures
     levels : its levels, innermost first; a twist leaves them alone
     facts : what the report says of it besides what its graph says
+    note : what else people must know to read them; often nothing
     """
 
     title: str
     graph: Callable[[Draw], nx.Graph[str]]
     levels: tuple[Level, ...]
     facts: dict[str, Any]
+    note: str = ""
 
 
 def parsed(text: str) -> tuple[int, ...]:
@@ -123,7 +126,8 @@ def _cut_of_cubes(entry: MachineEntry, fabric: Torus, part: LegalSlice, asked: A
         raise InputError("is for plain tori", where="--cubes", remedy="leave out --cubes or --twist")
     if asked.is_twisted:
         check_twist(fabric, part.shape, where="--twist")
-        return _cut_of(entry, fabric, part, "twisted torus", lambda draw: twisted(fabric, part.shape, draw=draw))
+        turned = _cut_of(entry, fabric, part, "twisted torus", lambda draw: twisted(fabric, part.shape, draw=draw))
+        return dataclasses.replace(turned, note=_twist_in_words(part.shape))
     if asked.cubes:
         cubes, circuits = _numbered(fabric, part, asked.cubes)
         facts = {"cubes": cubes, "circuits": circuits}
@@ -150,6 +154,17 @@ def _cut_of(
     }
     title = f"{written(part.shape)} {kind} of {entry.title}" if part.chips > 1 else f"One chip of {entry.title}"
     return Cut(title, graph, levels_of_shape(fabric, part.shape), facts | (more or {}))
+
+
+def _twist_in_words(shape: tuple[int, ...]) -> str:
+    """What a twist does, as in: Closing x adds 4 to z, closing y adds 4 to z."""
+    from topologies.builders import twist_of
+
+    closing = []
+    for axis, shift in twist_of(shape).items():
+        moves = [f"{chips} to {name}" for name, chips in zip("xyz", shift, strict=True) if chips]
+        closing.append(f"closing {'xyz'[axis]} adds {' and '.join(moves)}")
+    return f"{', '.join(closing).capitalize()}."
 
 
 def _plain(fabric: Torus | FixedTorus, part: LegalSlice, draw: Draw) -> nx.Graph[str]:

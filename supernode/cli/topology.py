@@ -137,7 +137,8 @@ def _wired(name: str, machines: int, asked: Asked) -> _Wiring:
 
     def graph(draw: Draw) -> nx.Graph[str]:
         one = found.graph(draw) if found else builder_of(entry.fabric).graph(entry.fabric, draw)
-        one.graph.update(title=found.title if found else entry.title, reading=entry.reading)
+        title, note = (found.title, found.note) if found else (entry.title, "")
+        one.graph.update(title=title, reading=" ".join(filter(None, (note, entry.reading))))
         one.graph["bandwidth_low"], one.graph["bandwidth_high"] = bounds[entry.fabric.link.bandwidth.key]
         if network is None:
             return one
@@ -259,8 +260,8 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
     for row in rows:
         table.add_row(*row)
     out.print(table)
-    if wiring.cut and wiring.cut.facts["is_twisted"]:
-        out.print("The levels are those of the plain torus, which closed forms price.")
+    if wiring.cut and wiring.cut.note:
+        out.print(f"{wiring.cut.note} The levels are those of the plain torus, which closed forms price.")
     levels = Table("level", "kind", "size", "links", "hops", "a chip, one direction", "one hop", title="Levels")
     for level in report["levels"]:
         kind = (

@@ -247,6 +247,8 @@ def test_a_slice_can_be_drawn_and_written(tmp_path):
     result = run("topology", "tpu-v4", "--slice", "4x4x8", "--twist", "--plot", picture, "--graphml", graph)
     assert result.exit_code == 0, result.output
     assert b"4x4x8 twisted torus" in picture.read_bytes()
+    assert b"Closing x adds 4 to z, closing y adds 4 to z." in picture.read_bytes()
+    assert "Closing x adds 4 to y and 4 to z." in run("topology", "tpu-v4", "--slice", "4x8x8", "--twist").stdout
     read = nx.read_graphml(graph)
     assert (len(read), read.number_of_edges()) == (128, 384)
     assert distances(Fabric.from_graph(read)).diameter == 6
