@@ -196,24 +196,47 @@ class Hypothesis(Entry, frozen=True):
 
 
 @dataclass(frozen=True)
-class Network:
-    """What joins several machines: one level.
+class Reach:
+    """Up to ``nodes`` nodes a network gives a chip ``links`` links [1], with ``hops`` edges from port to port [1]."""
 
-    ``reach(machines, chips)`` gives the links of a chip [1] and the edges from port to port [1] where so many machines
-    of ``chips`` chips are joined; more than the network joins are a :class:`simulator.errors.InputError`.
+    nodes: int
+    links: float
+    hops: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """What joins several machines: one level, whose links and hops follow from how many nodes it has to reach.
+
+    ``node_chips`` chips are a node; ``reaches`` ascend with the tiers of switches that so many nodes need.
     """
 
     name: str
     title: str
     link: Link
-    reach: Callable[[int, int], tuple[float, int]]
+    node_chips: int
+    reaches: tuple[Reach, ...]
     price_per_chip: Figure
     power_per_chip: Figure
 
     def level(self, machines: int, chips: int) -> Level:
-        """The outermost level of ``machines`` machines, or equal slices of them, of ``chips`` chips."""
-        links, hops = self.reach(machines, chips)
-        return Level(self.name, "switch", machines, self.link, links, hops)
+        """The outermost level of ``machines`` machines, or equal slices of them, of ``chips`` chips each.
+
+        Raises
+        ------
+        simulator.errors.InputError : more nodes than the network reaches
+        """
+        from simulator.errors import InputError
+
+        nodes = machines * -(-chips // self.node_chips)
+        reach = next((each for each in self.reaches if nodes <= each.nodes), None)
+        if reach is None:
+            raise InputError(
+                f"{machines:,} machines of {chips:,} chips are {nodes:,} nodes, more than {self.name} joins "
+                f"({self.reaches[-1].nodes:,})",
+                remedy="join fewer machines or name a network with larger switches",
+            )
+        return Level(self.name, "switch", machines, self.link, reach.links, reach.hops)
 
 
 @dataclass(frozen=True)

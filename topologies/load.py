@@ -348,7 +348,8 @@ def _joined(entry: NetworkEntry) -> Network:
         name=entry.name,
         title=entry.title,
         link=entry.fabric.link,
-        reach=functools.partial(network_builder_of(entry.fabric).level, entry.fabric),
+        node_chips=entry.fabric.node_chips,
+        reaches=network_builder_of(entry.fabric).reaches(entry.fabric),
         price_per_chip=entry.price_per_chip,
         power_per_chip=entry.power_per_chip,
     )

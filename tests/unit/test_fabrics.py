@@ -23,7 +23,7 @@ from simulator.fabric import (
     mean_distance,
 )
 from simulator.figures import Draw, Figure, settle
-from simulator.machine import Level, Link
+from simulator.machine import Level, Link, Reach
 from topologies.builders import (
     BUILDERS,
     NETWORK_BUILDERS,
@@ -31,7 +31,7 @@ from topologies.builders import (
     fixed_torus,
     join,
     network_builder_of,
-    network_level,
+    reaches,
     shapes,
 )
 from topologies.builders.torus import slice_graph
@@ -505,8 +505,8 @@ def test_a_rail_leaf_has_as_much_up_as_down_and_no_switch_has_more_links_than_po
 
 def test_chips_share_a_port_where_a_node_has_fewer():
     shared = RailFatTree(ports=2, node_chips=8, radix=64, link=link("ib", 50))
-    assert network_level(shared, 2, 8) == (0.25, 4)
-    assert network_builder_of(shared).level(INFINIBAND, 2, 8) == (1.0, 4)
+    assert reaches(shared)[0] == Reach(64, 0.25, 4)
+    assert network_builder_of(shared).reaches(INFINIBAND)[:2] == (Reach(64, 1.0, 4), Reach(2048, 1.0, 4))
     joined = join(builder_of(H100).graph(H100), 2, shared)
     assert joined.adj["0/nic0-1"].keys() - {"leaf1-0"} == {f"0/chip{i}" for i in range(4, 8)}
     several = RailFatTree(ports=16, node_chips=8, radix=64, link=link("ib", 50))

@@ -34,7 +34,7 @@ from topologies.builders.optical_cubes import (
     slice_of_cubes,
 )
 from topologies.builders.parts import PARTS, part_of
-from topologies.builders.rail_fat_tree import join, network_level
+from topologies.builders.rail_fat_tree import join, reaches
 from topologies.builders.slices import (
     LegalSlice,
     graph_of,
@@ -64,7 +64,7 @@ BUILDERS: dict[str, Builder] = {
 """Tag of the fabric struct -> how a machine of that kind is wired and cut."""
 
 NETWORK_BUILDERS: dict[str, NetworkBuilder] = {
-    "rail-fat-tree": NetworkBuilder(rail_fat_tree.network_level, rail_fat_tree.join),
+    "rail-fat-tree": NetworkBuilder(rail_fat_tree.reaches, rail_fat_tree.join),
 }
 """Tag of the fabric struct -> how a network of that kind joins several machines."""
 
@@ -109,8 +109,8 @@ __all__ = [
     "legal_slices",
     "levels_of_shape",
     "network_builder_of",
-    "network_level",
     "part_of",
+    "reaches",
     "reconfiguration_s",
     "rewire",
     "shapes",

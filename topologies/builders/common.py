@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from simulator.figures import Draw
-    from simulator.machine import Level, Link
+    from simulator.machine import Level, Link, Reach
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,11 @@ class NetworkBuilder:
 
     Parameters
     ----------
-    level : ``level(fabric, machines, chips)`` -> links of one chip [1] and edges between two ports [1] where so many
-        machines of ``chips`` chips are joined
+    reaches : ``reaches(fabric)`` -> how many nodes each further tier of switches reaches, and at what cost, ascending
     join : ``join(machine_graph, machines, fabric, draw=None)`` -> one graph of all machines, their ports and switches
     """
 
-    level: Callable[..., tuple[float, int]]
+    reaches: Callable[..., tuple[Reach, ...]]
     join: Callable[..., nx.Graph[str]]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError
 from simulator.figures import Draw
+from simulator.machine import Reach
 from topologies.builders.clos import ratios, spread
 
 if TYPE_CHECKING:
@@ -48,18 +49,17 @@ class Rail:
     share: float = 1.0
 
 
-def network_level(fabric: RailFatTree, machines: int, chips: int) -> tuple[float, int]:
-    """Links of one chip [1] between ``machines`` machines of ``chips`` chips, and edges from port to port [1].
+def reaches(fabric: RailFatTree) -> tuple[Reach, ...]:
+    """Nodes that one, two and three tiers join, with the links of one chip [1] and the edges from port to port [1].
 
     Links are below one where chips share a port or switches are oversubscribed. Machines of a cluster stand where there
     is room, so a spine is counted on the way even where one leaf could take them all.
-
-    Raises
-    ------
-    InputError : more nodes than three tiers of switches reach
     """
-    found = rail_of(fabric, machines * math.ceil(chips / fabric.node_chips))
-    return fabric.ports / fabric.node_chips * found.share, 2 * max(found.tiers, 2)
+    (down, _), (pod_leaves, _) = (_split(fabric.radix, over) for over in ratios(fabric.oversubscription))
+    most = [fabric.radix, fabric.radix * down, fabric.radix * down * pod_leaves]
+    trees = [(nodes, rail_of(fabric, nodes)) for nodes in sorted(set(most)) if nodes]
+    links = fabric.ports / fabric.node_chips
+    return tuple(Reach(nodes, links * tree.share, 2 * max(tree.tiers, 2)) for nodes, tree in trees)
 
 
 def rail_of(fabric: RailFatTree, nodes: int) -> Rail:
