@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.errors import InternalError
 from simulator.fabric import (
     bisection,
     chips_of,
     degree,
-    diameter,
     distances,
     hops_from,
     injection_bytes_per_s,
@@ -28,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.fabric import Fabric
+
+_MOST_UNCOMPILED = 2_000_000
+"""Chips times entries up to which arrays answer before a kernel is loaded: a quarter of a second."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def structure(fabric: Fabric) -> Structure:
     """All metrics of a fabric at once."""
     found = distances(fabric)
     rate, cut = bisection(fabric)
+    sweep = _swept(fabric)
     return Structure(
         degree=degree(fabric),
         diameter=found.diameter,
@@ -65,8 +67,8 @@ def structure(fabric: Fabric) -> Structure:
         injection_bytes_per_s=injection_bytes_per_s(fabric),
         bisection_bytes_per_s=rate,
         cut=cut,
-        all_to_all_bytes_per_s=all_to_all_bytes_per_s(fabric),
-        path_diversity=path_diversity(fabric),
+        all_to_all_bytes_per_s=_rate(fabric, sweep),
+        path_diversity=_ways(fabric, sweep),
         switch_loss=loss_of_switch(fabric),
         link_loss=loss_of_link(fabric),
     )
@@ -80,22 +82,7 @@ def all_to_all_bytes_per_s(fabric: Fabric) -> float:
     sends and receives alike (the accumulation is that of Brandes, Journal of Mathematical Sociology 25, 2001, 163-177).
     From one chip, averaged over the edges of a class, where the fabric looks the same from all; summed elsewhere.
     """
-    chips = np.flatnonzero(chips_of(fabric))
-    if len(chips) == 1:
-        return 0.0
-    targets = chips_of(fabric).astype(np.float64)
-    if fabric.is_vertex_transitive:
-        one = _loads_from(fabric, int(chips[0]), targets)
-        # both directions of an edge are of its class, and carry the same in sum over all chips
-        totals = np.bincount(fabric.classes, weights=one) * len(chips) / np.bincount(fabric.classes)
-        loads = totals[fabric.classes]
-    else:
-        loads = np.zeros(len(fabric.indices))
-        for chip in chips:
-            loads += _loads_from(fabric, int(chip), targets)
-    used = loads > 0
-    rates = (fabric.bandwidth_bytes_per_s * fabric.links)[used]
-    return float((rates / loads[used]).min() * (len(chips) - 1))
+    return _rate(fabric, _swept(fabric))
 
 
 def path_diversity(fabric: Fabric) -> int:
@@ -104,24 +91,72 @@ def path_diversity(fabric: Fabric) -> int:
     The two are the first chip from which another is as far as the diameter, and the first such other. Parallel links
     count as ways of their own. A maximum flow over the edges that lie on shortest ways.
     """
+    return _ways(fabric, _swept(fabric))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sweep:
+    """Uniform traffic between all chips: load of every entry [1], and edges from each chip asked to the farthest [1].
+
+    The chips asked are the first of the fabric: one where it looks the same from all, all of them elsewhere.
+    """
+
+    loads: NDArray[np.float64]
+    farthest: NDArray[np.int64]
+
+
+def _swept(fabric: Fabric) -> _Sweep:
+    is_chip = chips_of(fabric)
+    chips = np.flatnonzero(is_chip)
+    if not fabric.is_vertex_transitive:
+        return _Sweep(*_loads(fabric, chips, is_chip))
+    one, farthest = _loads(fabric, chips[:1], is_chip)
+    # both directions of an edge are of its class, and carry the same in sum over all chips
+    totals = np.bincount(fabric.classes, weights=one) * len(chips) / np.bincount(fabric.classes)
+    return _Sweep(totals[fabric.classes], farthest)
+
+
+def _loads(
+    fabric: Fabric, chips: NDArray[np.int64], is_chip: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Loads of the entries and the farthest of each chip, by whichever way answers sooner."""
+    if len(chips) * len(fabric.indices) > _MOST_UNCOMPILED:
+        from simulator.structure import kernels
+
+        rates = fabric.bandwidth_bytes_per_s * fabric.links
+        loads, farthest = kernels.uniform_loads_fast(
+            chips, is_chip, fabric.indptr, fabric.indices.astype(np.int32), rates
+        )
+        return loads, farthest
+    found = [_loads_from(fabric, int(chip), is_chip) for chip in chips]
+    return np.sum([loads for loads, _ in found], axis=0), np.array([farthest for _, farthest in found])
+
+
+def _rate(fabric: Fabric, sweep: _Sweep) -> float:
+    """Share of its traffic that every chip can send, times all of it [B/s]."""
+    used = sweep.loads > 0
+    if not used.any():
+        return 0.0
+    rates = (fabric.bandwidth_bytes_per_s * fabric.links)[used]
+    return float((rates / sweep.loads[used]).min() * (fabric.chips - 1))
+
+
+def _ways(fabric: Fabric, sweep: _Sweep) -> int:
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_flow
 
     chips = np.flatnonzero(chips_of(fabric))
     if len(chips) == 1:
         return 0
-    most = diameter(fabric)
-    for chip in chips:
-        hops = hops_from(fabric, int(chip))
-        far = chips[hops[chips] == most]
-        if len(far):
-            source, forward = _forward(fabric, hops)
-            count = len(fabric.nodes)
-            ways = csr_array(
-                (fabric.links[forward].astype(np.int32), (source[forward], fabric.indices[forward])), (count, count)
-            )
-            return int(maximum_flow(ways, int(chip), int(far[0])).flow_value)
-    raise InternalError(f"no chip of {fabric.name} is {most} edges from another")
+    first = int(sweep.farthest.argmax())
+    hops = hops_from(fabric, int(chips[first]))
+    last = chips[hops[chips] == sweep.farthest[first]][0]
+    source, forward = _forward(fabric, hops)
+    count = len(fabric.nodes)
+    ways = csr_array(
+        (fabric.links[forward].astype(np.int32), (source[forward], fabric.indices[forward])), (count, count)
+    )
+    return int(maximum_flow(ways, int(chips[first]), int(last)).flow_value)
 
 
 def loss_of_link(fabric: Fabric) -> Loss:
@@ -160,8 +195,8 @@ def _forward(fabric: Fabric, hops: NDArray[np.int64]) -> tuple[NDArray[np.int64]
     return source, forward[np.argsort(hops[source[forward]], kind="stable")]
 
 
-def _loads_from(fabric: Fabric, chip: int, targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Load of every entry when ``chip`` sends ``targets`` to every node, split where shortest ways to it meet."""
+def _loads_from(fabric: Fabric, chip: int, is_chip: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
+    """Load of every entry when ``chip`` sends 1 to every other, and edges to the farthest of them."""
     hops, count = hops_from(fabric, chip), len(fabric.nodes)
     source, forward = _forward(fabric, hops)
     bounds = np.searchsorted(hops[source[forward]], np.arange(hops.max() + 1))
@@ -172,6 +207,6 @@ def _loads_from(fabric: Fabric, chip: int, targets: NDArray[np.float64]) -> NDAr
     passed = np.zeros(count)
     for step in reversed(steps):
         ends = fabric.indices[step]
-        loads[step] = rates[step] / arriving[ends] * (targets[ends] + passed[ends])
+        loads[step] = rates[step] / arriving[ends] * (is_chip[ends] + passed[ends])
         passed += np.bincount(source[step], loads[step], count)
-    return loads
+    return loads, int(hops[is_chip].max())
