@@ -122,8 +122,8 @@ def test_it_can_be_had_only_after_it_was_announced(name):
 
 @pytest.mark.parametrize(("name", "gigabits_per_s"), NETWORKS.items())
 def test_the_ports_of_a_node_of_eight_carry_what_the_name_says(name, gigabits_per_s):
-    network = topologies.network(name)
-    assert 8 * network.links * network.link.bandwidth.si * 8 / 1e9 == pytest.approx(gigabits_per_s)
+    level = topologies.network(name).level(machines=2, chips=8)
+    assert 8 * level.links * level.link.bandwidth.si * 8 / 1e9 == pytest.approx(gigabits_per_s)
 
 
 @pytest.mark.parametrize(
