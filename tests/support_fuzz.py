@@ -44,6 +44,7 @@ NUMBERS: dict[str, Any] = {
     "infinity": math.inf,
     "minus infinity": -math.inf,
     "not a number": math.nan,
+    "1e23": 1e23,
     "1e308": 1e308,
     "10 ** 30": 10**30,
     "5,000 digits": Raw("9" * 5_000),

@@ -120,11 +120,8 @@ LEGAL: tuple[tuple[frozenset[str], str, str], ...] = (
         r"[:.](latency|start|reconfiguration|collective_launch|repair|restart)\.low$",
         "or with what takes no time",
     ),
-    (
-        SMALL,
-        r"[:.]interruptions_per_chip\.low$|\.others\.#\.value$",
-        "never fails; what others state, as they state it",
-    ),
+    (SMALL, r"[:.]interruptions_per_chip\.low$", "never fails"),
+    (SMALL | {"1e23"}, r"\.others\.#\.value$", "what others state, as they state it; nothing is computed from it"),
     (SMALL, r"^stacks:.*_(exposed|overhead|reserve)\.low$|^stacks:.*\.(launch|jitter|traffic_factor)\.low$", "no loss"),
     (
         SMALL,
@@ -251,7 +248,10 @@ def test_every_damaged_field_is_refused_with_one_message_or_means_something_else
             file = case.file
             original = file.read_text(encoding="utf-8")
             tree = tomllib.loads(original)
-        case.file.write_text(written(damaged(tree, case.steps, case.what, file.stem)), encoding="utf-8")
+        changed = damaged(tree, case.steps, case.what, file.stem)
+        if changed == tree:
+            continue  # its own name was there already
+        case.file.write_text(written(changed), encoding="utf-8")
         found = fault(case, tree)
         faults += [found] if found else []
         count += 1
