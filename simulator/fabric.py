@@ -291,10 +291,11 @@ def _classes(graph: nx.Graph[str]) -> list[int]:
 
 
 def _coordinates(graph: nx.Graph[str]) -> NDArray[np.int64] | None:
-    """The coordinates of all nodes, if all have some."""
+    """The coordinates of all nodes, if all have some; GraphML writes them as text."""
     found = [data.get("coord") for data in graph.nodes.values()]
     if any(each is None for each in found):
         return None
+    found = [each.split(",") if isinstance(each, str) else each for each in found]
     return _frozen(np.array(found, dtype=np.int64).reshape(len(found), -1))
 
 

@@ -93,12 +93,23 @@ class Chip(Entry, frozen=True):
         return wanted if wanted in self.peak else "bf16"
 
 
+class Reduction(Entry, frozen=True):
+    """Switches that reduce on the way.
+
+    ``fraction`` [1] of the link's bandwidth that an all-reduce through them reaches; ``start`` [s] until the first
+    reduced bytes come back.
+    """
+
+    fraction: Ratio
+    start: Seconds
+
+
 class Link(Entry, frozen=True):
     """One physical link, one direction.
 
     ``bandwidth`` [B/s] as the vendor states it; ``latency`` [s] of one hop in hardware; ``fraction`` [1] of the
     bandwidth that large collectives reach on it; ``start`` [s] that software adds to every step of a collective
-    (synchronisation, protocol).
+    (synchronisation, protocol); ``reduction`` where the switches behind it can reduce.
     """
 
     family: Name
@@ -106,6 +117,7 @@ class Link(Entry, frozen=True):
     latency: Seconds
     fraction: Ratio
     start: Seconds
+    reduction: Reduction | None = None
 
 
 LevelKind = Literal["axis", "switch", "mesh"]
@@ -139,10 +151,38 @@ class Level:
     block: int = 1
 
 
+Algorithm = Literal[
+    "ring",
+    "bidirectional-ring",
+    "double-binary-tree",
+    "halving-doubling",
+    "pat",
+    "one-shot",
+    "two-shot",
+    "direct",
+    "ring-per-dimension",
+    "bucket",
+    "swing",
+    "full-mesh",
+    "hierarchical",
+    "in-network",
+]
+"""Algorithms of collectives, in the order of the kernels' numbers."""
+
+
 class Software(Entry, frozen=True):
-    """Launch of one collective operation [s], whatever its size."""
+    """A library of collectives.
+
+    ``collective_launch`` [s] of one operation, whatever its size; ``call`` [s], the least time from one call to the
+    next in a program that calls them one by one, as nccl-tests does; ``ramp`` [1], the share of a pipeline's filling
+    that it does not hide (0: none, as if messages were never cut into chunks); ``algorithms`` that it has (all if
+    empty).
+    """
 
     collective_launch: Seconds
+    call: Seconds | None = None
+    ramp: Ratio | None = None
+    algorithms: Annotated[tuple[Algorithm, ...], msgspec.Meta(max_length=32)] = ()
 
 
 class MachinePower(Entry, frozen=True):

@@ -191,7 +191,7 @@ def curve(name: str, kind: str, chips: int, peak: float) -> Curve:
     sizes = tuple(float(2**exponent) for exponent in range(10, 33))
     rate = tuple(peak * size / (size + 3e7) for size in sizes)
     algorithms = tuple(
-        "halving-doubling" if size < 2**17 else "double-tree" if size < 2**24 else "hierarchical(torus-3d, ring)"
+        "halving-doubling" if size < 2**17 else "double-binary-tree" if size < 2**24 else "hierarchical(torus-3d, ring)"
         for size in sizes
     )
     return Curve(

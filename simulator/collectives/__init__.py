@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
-from simulator.collectives.price import ALGORITHMS, KINDS, Bounds, Priced, kind_id, level_rows, price
+from simulator.collectives.bounds import Bounds
+from simulator.collectives.group import ALGORITHMS, Group, group_of, level_rows
+from simulator.collectives.kinds import KINDS, bus_factor, kind_id
+from simulator.collectives.price import Priced, price, price_in
 
-__all__ = ["ALGORITHMS", "KINDS", "Bounds", "Priced", "kind_id", "level_rows", "price"]
+__all__ = [
+    "ALGORITHMS",
+    "KINDS",
+    "Bounds",
+    "Group",
+    "Priced",
+    "bus_factor",
+    "group_of",
+    "kind_id",
+    "level_rows",
+    "price",
+    "price_in",
+]

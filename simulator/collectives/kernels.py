@@ -1,120 +1,114 @@
 """Closed-form times of collectives on nested levels; numbers and arrays only.
 
-A slice, and a group of chips in it, is an array of shape (levels, 9), innermost level first; each row joins ``SIZE``
-things:
+Groups are arrays of rows as in :mod:`simulator.collectives.rows.kernels`. Sizes follow nccl-tests: all-reduce and
+broadcast count the buffer of one rank, all-gather and reduce-scatter the whole vector (ranks times the part of one),
+all-to-all all that one rank sends, send/recv the message.
 
-====== ========= ==============================================================================================
-column name      meaning
-====== ========= ==============================================================================================
-0      KIND      AXIS (ring or line of a torus), SWITCH (any to any), MESH (a link to each other member)
-1      SIZE      members [1]
-2      BANDWIDTH of one chip, one direction [B/s]: of one link along an axis, into the switches of a switch level,
-                 of the link to one peer of a mesh
-3      LATENCY   of one hop along an axis, or from member to member of a switch or mesh [s]
-4      START     software time of each step [s]
-5      WRAPS     1 where an axis closes to a ring, and where a switch is reached through the ports of the level inside
-6      STEP      chips of the axis from one member to the next [1]
-7      LENGTH    chips of the whole axis [1]
-8      LINE      number of the axis; a slice may hold an axis as two rows, inside cubes and from cube to cube
-====== ========= ==============================================================================================
-
-Sizes follow nccl-tests: all-reduce and broadcast count the buffer of one rank, all-gather and reduce-scatter the
-whole vector (ranks times the part of one), all-to-all all that one rank sends, send/recv the message.
+Every algorithm comes down to the time D in which its pipeline fills (steps times what each costs whatever its size) and
+the time V in which its bytes pass. Hardware alone takes D + V; a library that cuts messages into chunks takes up to
+D + V + 2 sqrt(D V) at the best number of chunks (Sanders, Speck and Traeff, Parallel Computing 35, 2009, section 3).
+``RAMP`` is the share of the last term.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-KIND, SIZE, BANDWIDTH, LATENCY, START, WRAPS, STEP, LENGTH, LINE = range(9)
-COLUMNS = 9
-AXIS, SWITCH, MESH = range(3)
+from simulator.collectives.rows.kernels import (
+    AXIS,
+    BANDWIDTH,
+    KIND,
+    LATENCY,
+    LIBRARY,
+    MESH,
+    RAMP,
+    REDUCE,
+    REDUCE_START,
+    SIZE,
+    START,
+    SWITCH,
+    WRAPS,
+    axes,
+    flat_bandwidth,
+    has_two_way_ring,
+    ranks,
+    ring_bandwidth,
+    step_latency,
+)
+
 ALL_REDUCE, REDUCE_SCATTER, ALL_GATHER, ALL_TO_ALL, BROADCAST, SEND_RECV = range(6)
-RING, BIDIRECTIONAL_RING, DOUBLE_TREE, HALVING_DOUBLING, TORUS, DIRECT, HIERARCHICAL = range(7)
-ALGORITHM_COUNT = 7
+RING, BIDIRECTIONAL_RING, DOUBLE_BINARY_TREE, HALVING_DOUBLING, PAT, ONE_SHOT, TWO_SHOT, DIRECT = range(8)
+RING_PER_DIMENSION, BUCKET, SWING, FULL_MESH, HIERARCHICAL, IN_NETWORK = range(8, 14)
+ALGORITHM_COUNT = 14
+LEAST_REDUCED = 3
+"""Members from which switches reduce on the way: two exchange as fast without (NCCL needs more than two ranks)."""
 
 
 @register_jitable
-def ranks(rows):
-    """Members of the whole group."""
-    product = 1.0
-    for i in range(rows.shape[0]):
-        product *= rows[i, SIZE]
-    return product
+def filled(fill_s, pass_s, ramp):
+    """Time of a pipeline that fills in ``fill_s`` and whose bytes take ``pass_s`` [s]."""
+    return fill_s + pass_s + 2 * ramp * math.sqrt(fill_s * pass_s)
 
 
 @register_jitable
-def step_latency(rows):
-    """Time of one step between neighbours of the group at its slowest level [s]."""
-    slowest = 0.0
-    for i in range(rows.shape[0]):
-        hops = 1.0
-        if rows[i, KIND] == AXIS and rows[i, WRAPS] == 0 and rows[i, SIZE] > 2:
-            hops = 2.0  # a ring laid on a line skips every other chip, so that no link carries two of its hops
-        slowest = max(slowest, rows[i, START] + hops * rows[i, LATENCY])
-    return slowest
+def pipelined_tree_seconds(size_bytes, depth, alpha, bandwidth):
+    """One vector down a chain or tree at the best number of chunks [s].
+
+    With c chunks, T = (depth + c) (alpha + n / (c B)); the best c gives (sqrt(depth alpha) + sqrt(n / B))^2
+    (Sanders, Speck and Traeff, section 3).
+    """
+    return (math.sqrt(depth * alpha) + math.sqrt(size_bytes / bandwidth)) ** 2
 
 
 @register_jitable
-def ring_bandwidth(rows):
-    """Rate of one ring through the whole group [B/s]: at each level all members below share the way out."""
-    slowest = math.inf
-    inside = 1.0
-    for i in range(rows.shape[0]):
-        slowest = min(slowest, rows[i, BANDWIDTH] * inside)
-        inside *= rows[i, SIZE]
-    return slowest
+def has_scatter(kind):
+    """1 where a collective is one scatter or gather, 2 where it is both; 0 for those that are neither."""
+    if kind == ALL_REDUCE:
+        return 2.0
+    return 1.0 if kind in (REDUCE_SCATTER, ALL_GATHER) else 0.0
 
 
 @register_jitable
-def flat_bandwidth(rows):
-    """Rate of a chip that talks to far partners all the time [B/s]: its own share of the narrowest level."""
-    slowest = math.inf
-    for i in range(rows.shape[0]):
-        width = rows[i, BANDWIDTH]
-        if rows[i, KIND] == MESH:
-            width *= rows[i, SIZE] - 1
-        slowest = min(slowest, width)
-    return slowest
-
-
-@register_jitable
-def axes(rows):
-    """How many leading rows are axes of a torus."""
-    count = 0
-    while count < rows.shape[0] and rows[count, KIND] == AXIS:
-        count += 1
-    return count
-
-
-@register_jitable
-def has_two_way_ring(rows):
-    """Whether a ring through the group can run both ways at once without sharing a link."""
-    count = axes(rows)
-    if count != rows.shape[0]:
-        return False
-    return count > 1 or (rows[0, WRAPS] == 1 and rows[0, SIZE] > 2)
-
-
-@register_jitable
-def axis_scatter_seconds(rows, i, size_bytes):
-    """Reduce-scatter (or all-gather) along axis ``i``, both directions of a ring, or a ring laid on a line [s]."""
+def axis_scatter_seconds(rows, i, size_bytes, ways):
+    """Reduce-scatter (or all-gather) along axis ``i`` over ``ways`` directions of a ring, or a ring on a line [s]."""
     members = rows[i, SIZE]
     if rows[i, WRAPS] == 1:
-        return (members - 1) * (rows[i, START] + rows[i, LATENCY] + size_bytes / (2 * members * rows[i, BANDWIDTH]))
+        passing = (members - 1) * size_bytes / (ways * members * rows[i, BANDWIDTH])
+        return filled((members - 1) * (rows[i, START] + rows[i, LATENCY]), passing, rows[i, RAMP])
     hops = 2.0 if members > 2 else 1.0
-    return (members - 1) * (rows[i, START] + hops * rows[i, LATENCY] + size_bytes / (members * rows[i, BANDWIDTH]))
+    passing = (members - 1) * size_bytes / (members * rows[i, BANDWIDTH])
+    return filled((members - 1) * (rows[i, START] + hops * rows[i, LATENCY]), passing, rows[i, RAMP])
 
 
 @register_jitable
-def torus_scatter_seconds(rows, count, size_bytes):
-    """Reduce-scatter (or all-gather) over the first ``count`` rows, the axes of a torus, all at once [s].
+def level_scatter_seconds(rows, i, size_bytes):
+    """Reduce-scatter (or all-gather) inside switch or mesh ``i``, in one step to all [s]."""
+    members = rows[i, SIZE]
+    passing = size_bytes / (members * rows[i, BANDWIDTH])
+    if rows[i, KIND] == SWITCH:
+        passing *= members - 1
+    return filled(rows[i, START] + rows[i, LATENCY], passing, rows[i, RAMP])
 
-    The data is cut into one part per axis; part j walks the axes in the order j, j+1, …, so that in every phase each
-    axis carries exactly one part. A phase ends with its slowest part (bucket algorithm of Sack and Gropp, PPoPP 2012,
+
+@register_jitable
+def level_pass_seconds(rows, i, size_bytes, kind, passes):
+    """All passes of a hierarchical collective through switch or mesh ``i`` [s], reduced on the way where that pays."""
+    seconds = passes * level_scatter_seconds(rows, i, size_bytes)
+    if kind == ALL_REDUCE and rows[i, REDUCE] > 0 and rows[i, SIZE] >= LEAST_REDUCED:
+        return min(seconds, reduced_seconds(rows, i, size_bytes))
+    return seconds
+
+
+@register_jitable
+def rotated_scatter_seconds(rows, count, size_bytes):
+    """Reduce-scatter (or all-gather) over the first ``count`` rows, axes of a torus or of a full mesh, all at once [s].
+
+    The data is cut into one part per row; part j walks the rows in the order j, j+1, …, so that in every phase each
+    row carries exactly one part. A phase ends with its slowest part (bucket algorithm of Sack and Gropp, PPoPP 2012,
     section 4, in both directions).
     """
     total = 0.0
@@ -124,33 +118,76 @@ def torus_scatter_seconds(rows, count, size_bytes):
             left = size_bytes / count
             for done in range(phase):
                 left /= rows[(part + done) % count, SIZE]
-            longest = max(longest, axis_scatter_seconds(rows, (part + phase) % count, left))
+            i = (part + phase) % count
+            if rows[i, KIND] == AXIS:
+                longest = max(longest, axis_scatter_seconds(rows, i, left, 2.0))
+            else:
+                longest = max(longest, level_scatter_seconds(rows, i, left))
         total += longest
     return total
 
 
 @register_jitable
-def level_scatter_seconds(rows, i, size_bytes):
-    """Reduce-scatter (or all-gather) inside switch or mesh ``i``, in one step to all [s]."""
-    members = rows[i, SIZE]
-    alpha = rows[i, START] + rows[i, LATENCY]
-    if rows[i, KIND] == MESH:
-        return alpha + size_bytes / (members * rows[i, BANDWIDTH])
-    return alpha + size_bytes * (members - 1) / (members * rows[i, BANDWIDTH])
+def ring_per_dimension_seconds(rows, size_bytes):
+    """Reduce-scatter (or all-gather) along one axis after the other, in one direction [s]."""
+    total = 0.0
+    left = size_bytes
+    for i in range(rows.shape[0]):
+        total += axis_scatter_seconds(rows, i, left, 1.0)
+        left /= rows[i, SIZE]
+    return total
 
 
 @register_jitable
-def pipelined_tree_seconds(size_bytes, depth, alpha, bandwidth):
-    """One vector through a pipelined pair of trees, at the best number of chunks [s].
+def swing_seconds(rows, size_bytes):
+    """All-reduce by Swing on a torus of closed axes whose sides are powers of two [s]; infinite elsewhere.
 
-    With c chunks, T = (depth + c) (alpha + n / (c B)); the best c gives (sqrt(depth alpha) + sqrt(n / B))^2
-    (Sanders, Speck and Traeff, Parallel Computing 35, 2009, section 3).
+    Reduce-scatter and all-gather in log2 n steps each; in step s along an axis, ranks exchange with those
+    |(1 - (-2)^(s+1)) / 3| away. One part for each axis and direction, the axes by turns (De Sensi et al., NSDI 2024,
+    sections 3.1 and 4.1). A link then carries one part of each of as many pairs as the distance has hops, and a step
+    is as long as its longest axis.
     """
-    return (math.sqrt(depth * alpha) + math.sqrt(size_bytes / bandwidth)) ** 2
+    count = rows.shape[0]
+    most = 0.0
+    for i in range(count):
+        sides = math.log2(rows[i, SIZE])
+        if rows[i, WRAPS] != 1 or sides != math.floor(sides):
+            return math.inf
+        most = max(most, sides)
+    total = 0.0
+    left = size_bytes / (2 * count)
+    for step in range(int(most)):
+        distance = abs((1 - (-2.0) ** (step + 1)) / 3)
+        for turn in range(count):
+            fill = 0.0
+            passing = 0.0
+            is_any = False
+            for part in range(count):
+                i = (part + turn) % count
+                if step < math.log2(rows[i, SIZE]):
+                    is_any = True
+                    hops = min(distance, rows[i, SIZE] - distance)
+                    fill = max(fill, rows[i, START] + hops * rows[i, LATENCY])
+                    passing = max(passing, left / 2 * hops / rows[i, BANDWIDTH])
+            if is_any:
+                total += filled(fill, passing, rows[0, RAMP])
+                left /= 2
+    return 2 * total
 
 
 @register_jitable
-def hierarchical_seconds(rows, size_bytes, passes):
+def reduced_seconds(rows, i, size_bytes):
+    """All-reduce (or reduce-scatter and all-gather) by the switches of row ``i`` [s].
+
+    Of n members each sends its buffer up once and its n-th part of the sum back, and receives as much: n + 1 n-ths in
+    each direction (multimem loads and stores of NVLink SHARP, as NCCL's NVLS uses them).
+    """
+    members = rows[i, SIZE]
+    return filled(rows[i, REDUCE_START], size_bytes * (members + 1) / (members * rows[i, REDUCE]), rows[i, RAMP])
+
+
+@register_jitable
+def hierarchical_seconds(rows, size_bytes, kind, passes):
     """Scatter (and gather back: ``passes`` = 2) level by level, cut into chunks so that levels overlap [s].
 
     The leading axes form one level (a torus); every other row is a level that works on what those below have left to
@@ -167,12 +204,12 @@ def hierarchical_seconds(rows, size_bytes, passes):
         longest = 0.0
         ports = 0.0
         if count > 0:
-            total = passes * torus_scatter_seconds(rows, count, left)
+            total = passes * rotated_scatter_seconds(rows, count, left)
             longest = total
             for i in range(count):
                 left /= rows[i, SIZE]
         for i in range(count, rows.shape[0]):
-            seconds = passes * level_scatter_seconds(rows, i, left)
+            seconds = level_pass_seconds(rows, i, left, kind, passes)
             total += seconds
             ports = ports + seconds if rows[i, WRAPS] == 1 else seconds
             longest = max(longest, ports)
@@ -211,65 +248,115 @@ def all_to_all_seconds(rows, size_bytes):
             latency = max(latency, rows[i, LATENCY])
             longest = max(longest, leaving / width)
         inside *= members
-    return start + latency + longest
+    return filled(start + latency, longest, rows[0, RAMP])
 
 
 @register_jitable
 def send_seconds(rows, size_bytes):
     """One message between two neighbours at the outermost level of the group [s]."""
     last = rows.shape[0] - 1
-    return rows[last, START] + rows[last, LATENCY] + size_bytes / rows[last, BANDWIDTH]
+    return filled(rows[last, START] + rows[last, LATENCY], size_bytes / rows[last, BANDWIDTH], rows[last, RAMP])
 
 
 @register_jitable
-def ring_seconds(kind, size_bytes, count, alpha, bandwidth):
-    """A ring of ``count`` ranks whose links carry ``bandwidth`` in all [s]; infinite for other collectives."""
-    scatter = (count - 1) * (alpha + size_bytes / (count * bandwidth))
-    if kind == ALL_REDUCE:
-        return 2 * scatter
-    if kind in (REDUCE_SCATTER, ALL_GATHER):
-        return scatter
+def ring_seconds(kind, size_bytes, rows, ways):
+    """A ring through all ranks, the data in ``ways`` parts that go ``ways`` directions [s]."""
+    count = ranks(rows)
+    alpha = step_latency(rows)
+    bandwidth = ways * ring_bandwidth(rows)
     if kind == BROADCAST:
         return pipelined_tree_seconds(size_bytes, count - 1, alpha, bandwidth)
-    return math.inf
+    steps = has_scatter(kind) * (count - 1)
+    return filled(steps * alpha, steps * size_bytes / (count * bandwidth), rows[0, RAMP])
 
 
 @register_jitable
-def halving_doubling_seconds(kind, size_bytes, count, alpha, bandwidth):
-    """Recursive halving, doubling or both (Thakur, Rabenseifner, Gropp, IJHPCA 19, 2005, section 4) [s]."""
-    rounds = math.log2(count)
-    if rounds != math.floor(rounds):
-        return math.inf
-    one_way = rounds * alpha + size_bytes * (count - 1) / (count * bandwidth)
-    if kind in (ALL_REDUCE, BROADCAST):
-        return 2 * one_way
-    return one_way if kind in (REDUCE_SCATTER, ALL_GATHER) else math.inf
-
-
-@register_jitable
-def direct_seconds(kind, size_bytes, rows):
-    """Every rank straight to every other, in one step (two for all-reduce and broadcast) [s]."""
-    if kind == ALL_TO_ALL:
-        return all_to_all_seconds(rows, size_bytes)
-    if kind == SEND_RECV:
-        return send_seconds(rows, size_bytes)
-    if axes(rows) > 0:
-        return math.inf
+def scatter_seconds(size_bytes, steps, rows):
+    """Reduce-scatter (or all-gather) in ``steps`` steps of every rank with ranks anywhere in the group [s]."""
     count = ranks(rows)
-    scatter = step_latency(rows) + size_bytes * (count - 1) / (count * flat_bandwidth(rows))
-    return scatter if kind in (REDUCE_SCATTER, ALL_GATHER) else 2 * scatter
+    passing = size_bytes * (count - 1) / (count * flat_bandwidth(rows))
+    return filled(steps * step_latency(rows), passing, rows[0, RAMP])
 
 
 @register_jitable
 def tree_seconds(kind, size_bytes, rows):
     """Double binary tree: a reduction up and a broadcast down; every rank is inner in one tree, leaf in one [s]."""
-    passes = math.inf
-    if kind == ALL_REDUCE:
-        passes = 2.0
-    elif kind == BROADCAST:
-        passes = 1.0
+    passes = 2.0 if kind == ALL_REDUCE else 1.0
     depth = math.ceil(math.log2(ranks(rows)))
     return passes * pipelined_tree_seconds(size_bytes, depth, step_latency(rows), ring_bandwidth(rows))
+
+
+@register_jitable
+def one_shot_seconds(size_bytes, rows):
+    """All-reduce in one step: every rank sends all it has to every other [s]."""
+    passing = size_bytes * (ranks(rows) - 1) / flat_bandwidth(rows)
+    return filled(step_latency(rows), passing, rows[0, RAMP])
+
+
+@register_jitable
+def direct_seconds(kind, size_bytes, rows):
+    """Every rank straight to every other, in one step (two for broadcast: scatter, then gather) [s]."""
+    if kind == ALL_TO_ALL:
+        return all_to_all_seconds(rows, size_bytes)
+    if kind == SEND_RECV:
+        return send_seconds(rows, size_bytes)
+    if kind == ALL_REDUCE or axes(rows) > 0:
+        return math.inf
+    return (2.0 if kind == BROADCAST else 1.0) * scatter_seconds(size_bytes, 1.0, rows)
+
+
+@register_jitable
+def full_mesh_seconds(rows, size_bytes):
+    """Reduce-scatter (or all-gather) along all axes of a full mesh at once [s]; infinite where a row is none."""
+    for i in range(rows.shape[0]):
+        if rows[i, KIND] != MESH:
+            return math.inf
+    return rotated_scatter_seconds(rows, rows.shape[0], size_bytes)
+
+
+@register_jitable
+def in_network_seconds(rows, size_bytes):
+    """All-reduce by the switches of a group that has no other level [s]; infinite where they do not reduce."""
+    if rows.shape[0] == 1 and rows[0, REDUCE] > 0 and rows[0, SIZE] >= LEAST_REDUCED:
+        return reduced_seconds(rows, 0, size_bytes)
+    return math.inf
+
+
+@register_jitable
+def torus_algorithm_seconds(kind, algorithm, size_bytes, rows):
+    """Algorithms that walk the axes of a torus [s]; infinite for others."""
+    seconds = math.inf
+    passes = has_scatter(kind)
+    if algorithm == RING_PER_DIMENSION and passes > 0:
+        seconds = passes * ring_per_dimension_seconds(rows, size_bytes)
+    elif algorithm == BUCKET:
+        seconds = max(passes, 1.0 + (kind == BROADCAST)) * rotated_scatter_seconds(rows, rows.shape[0], size_bytes)
+    elif algorithm == SWING and kind == ALL_REDUCE:
+        seconds = swing_seconds(rows, size_bytes)
+    return seconds
+
+
+@register_jitable
+def switched_algorithm_seconds(kind, algorithm, size_bytes, rows):
+    """Algorithms of groups without an axis, in which every two ranks can talk at once [s]; infinite for others."""
+    seconds = math.inf
+    passes = has_scatter(kind)
+    rounds = math.log2(ranks(rows))
+    if algorithm == HALVING_DOUBLING and rounds == math.floor(rounds):
+        seconds = max(passes, 1.0 + (kind == BROADCAST)) * scatter_seconds(size_bytes, rounds, rows)
+    elif algorithm == PAT and passes == 1:
+        seconds = scatter_seconds(size_bytes, math.ceil(rounds), rows)
+    elif algorithm == ONE_SHOT and kind == ALL_REDUCE:
+        seconds = one_shot_seconds(size_bytes, rows)
+    elif algorithm == TWO_SHOT and kind == ALL_REDUCE:
+        seconds = 2 * scatter_seconds(size_bytes, 1.0, rows)
+    elif algorithm == DOUBLE_BINARY_TREE and kind in (ALL_REDUCE, BROADCAST):
+        seconds = tree_seconds(kind, size_bytes, rows)
+    elif algorithm == IN_NETWORK and kind == ALL_REDUCE:
+        seconds = in_network_seconds(rows, size_bytes)
+    elif algorithm == FULL_MESH and passes > 0:
+        seconds = passes * full_mesh_seconds(rows, size_bytes)
+    return seconds
 
 
 @register_jitable
@@ -278,102 +365,59 @@ def algorithm_seconds(kind, algorithm, size_bytes, rows):
     if rows.shape[0] == 0:
         return 0.0
     seconds = math.inf
-    count = ranks(rows)
     on_torus = axes(rows)
-    passes = 2.0 if kind in (ALL_REDUCE, BROADCAST) else 1.0
     if algorithm == DIRECT:
         seconds = direct_seconds(kind, size_bytes, rows)
     elif kind in (ALL_TO_ALL, SEND_RECV):
         pass
     elif algorithm == RING:
-        seconds = ring_seconds(kind, size_bytes, count, step_latency(rows), ring_bandwidth(rows))
-    elif algorithm == BIDIRECTIONAL_RING and has_two_way_ring(rows):
-        seconds = ring_seconds(kind, size_bytes, count, step_latency(rows), 2 * ring_bandwidth(rows))
-    elif algorithm == TORUS and on_torus == rows.shape[0]:
-        seconds = passes * torus_scatter_seconds(rows, on_torus, size_bytes)
-    elif algorithm == HIERARCHICAL and rows.shape[0] > max(1, on_torus):
-        seconds = hierarchical_seconds(rows, size_bytes, passes)
-    elif algorithm == HALVING_DOUBLING and on_torus == 0:
-        seconds = halving_doubling_seconds(kind, size_bytes, count, step_latency(rows), flat_bandwidth(rows))
-    elif algorithm == DOUBLE_TREE and on_torus == 0:
-        seconds = tree_seconds(kind, size_bytes, rows)
+        seconds = ring_seconds(kind, size_bytes, rows, 1.0)
+    elif algorithm == BIDIRECTIONAL_RING:
+        seconds = ring_seconds(kind, size_bytes, rows, 2.0) if has_two_way_ring(rows) else math.inf
+    elif algorithm == HIERARCHICAL:
+        if rows.shape[0] > max(1, on_torus):
+            passes = 2.0 if kind in (ALL_REDUCE, BROADCAST) else 1.0
+            seconds = hierarchical_seconds(rows, size_bytes, kind, passes)
+    elif on_torus == rows.shape[0]:
+        seconds = torus_algorithm_seconds(kind, algorithm, size_bytes, rows)
+    elif on_torus == 0:
+        seconds = switched_algorithm_seconds(kind, algorithm, size_bytes, rows)
     return seconds
 
 
 @register_jitable
+def is_in_library(kind, algorithm, rows):
+    """Whether the library of a group has an algorithm; every library sends straight where there is no other way."""
+    if algorithm == DIRECT and kind in (ALL_TO_ALL, SEND_RECV):
+        return True
+    return (int(rows[0, LIBRARY]) >> algorithm) & 1 == 1
+
+
+@register_jitable
 def cheapest(kind, size_bytes, rows):
-    """The cheapest legal algorithm and its time: (algorithm, seconds)."""
+    """The cheapest legal algorithm of the library and its time: (algorithm, seconds)."""
     best = DIRECT
     least = math.inf
+    if rows.shape[0] == 0:
+        return best, 0.0
     for algorithm in range(ALGORITHM_COUNT):
-        seconds = algorithm_seconds(kind, algorithm, size_bytes, rows)
-        if seconds < least:
-            best = algorithm
-            least = seconds
+        if is_in_library(kind, algorithm, rows):
+            seconds = algorithm_seconds(kind, algorithm, size_bytes, rows)
+            if seconds < least:
+                best = algorithm
+                least = seconds
     return best, least
 
 
 @register_jitable
-def subgroup(levels, stride, size, out):
-    """Rows of the group of ``size`` ranks that lie ``stride`` apart, cut out of a slice's levels into ``out``.
-
-    Ranks fill levels innermost first. A group that takes part of an axis is a line; one whose members lie k apart on
-    an axis shares its links with k - 1 other groups that do the same at the same time. A group that does not divide a
-    switch level evenly has members on several sides of it and is priced as if all of them had to cross the outermost
-    level. Returns the number of rows, or -1 where the group does not divide an axis.
-    """
-    rows = 0
-    left = size
-    apart = stride
-    for i in range(levels.shape[0]):
-        if left == 1:
-            break
-        members = levels[i, SIZE]
-        if apart >= members and apart % members == 0:
-            apart /= members
-            continue
-        here = min(left, members / apart)
-        if apart >= members or members % (apart * here) != 0 or left % here != 0:
-            if levels[i, KIND] == AXIS:
-                return -1
-            for column in range(COLUMNS):
-                out[rows, column] = levels[levels.shape[0] - 1, column]
-            out[rows, SIZE] = left
-            return rows + 1
-        if levels[i, KIND] == AXIS:
-            rows = lay_on_axis(levels, i, apart, here, out, rows)
-        else:
-            for column in range(COLUMNS):
-                out[rows, column] = levels[i, column]
-            out[rows, SIZE] = here
-            rows += 1
-        left /= here
-        apart = 1.0
-    return rows if left == 1 else -1
+def priced(kind, size_bytes, rows):
+    """The cheapest algorithm of the library, and the time of each that there is: (algorithm, (algorithms,) [s])."""
+    times = np.empty(ALGORITHM_COUNT)
+    for algorithm in range(ALGORITHM_COUNT):
+        times[algorithm] = algorithm_seconds(kind, algorithm, size_bytes, rows)
+    return cheapest(kind, size_bytes, rows)[0], times
 
 
-@register_jitable
-def lay_on_axis(levels, i, apart, here, out, rows):
-    """Add ``here`` members, ``apart`` of row ``i`` from each other, to the group; returns the number of rows.
-
-    Members that carry on where an earlier row of the same axis ends lengthen that row instead of adding one.
-    """
-    step = apart * levels[i, STEP]
-    for j in range(rows):
-        if out[j, KIND] == AXIS and out[j, LINE] == levels[i, LINE] and out[j, SIZE] * out[j, STEP] == step:
-            out[j, SIZE] *= here
-            out[j, WRAPS] = levels[i, WRAPS] if out[j, SIZE] * out[j, STEP] == out[j, LENGTH] else 0.0
-            return rows
-    for column in range(COLUMNS):
-        out[rows, column] = levels[i, column]
-    out[rows, SIZE] = here
-    out[rows, STEP] = step
-    out[rows, BANDWIDTH] = levels[i, BANDWIDTH] / step
-    out[rows, LATENCY] = levels[i, LATENCY] * step
-    out[rows, WRAPS] = levels[i, WRAPS] if here * step == levels[i, LENGTH] else 0.0
-    return rows + 1
-
-
+priced_fast = njit(cache=True)(priced)
 cheapest_fast = njit(cache=True)(cheapest)
 algorithm_seconds_fast = njit(cache=True)(algorithm_seconds)
-subgroup_fast = njit(cache=True)(subgroup)

@@ -137,8 +137,8 @@ def estimate(
     least, available, over_limit = float("inf"), 0.0, False
     for size, tensor in _layouts(program, machine, chips):
         copies = size // tensor
-        levels = level_rows(slice_of(machine, size).levels, draw)
-        scratch = np.empty((levels.shape[0] + 1, 9))
+        levels = level_rows(slice_of(machine, size).levels, machine.software, draw)
+        scratch = np.empty((levels.shape[0] + 1, levels.shape[1]))
         arguments = (program.rows, arrays.counts, arrays.work, arrays.chip, levels, arrays.stack)
         searched += 1
         batch = kernels.best_batch_fast(*arguments, float(tensor), float(copies), tpot_s, scratch, parts, out)

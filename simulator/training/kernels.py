@@ -1,8 +1,8 @@
 """Price one training step of one plan; numbers and arrays only.
 
 Arrays: ``program`` (operators, 8) as in :mod:`simulator.program`; ``counts`` model counts, ``work`` sequence, batch;
-``chip`` as in :mod:`simulator.compute.kernels`; ``levels`` (levels, 9) as in :mod:`simulator.collectives.kernels`;
-``stack`` the training stack's figures; ``plan`` the degrees. Results go into ``parts`` [s] and ``memory`` [B].
+``chip`` as in :mod:`simulator.compute.kernels`; ``levels`` as in :mod:`simulator.collectives.rows.kernels`; ``stack``
+the training stack's figures; ``plan`` the degrees. Results go into ``parts`` [s] and ``memory`` [B].
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from simulator.collectives.kernels import (
     REDUCE_SCATTER,
     SEND_RECV,
     cheapest,
-    subgroup,
 )
+from simulator.collectives.rows.kernels import subgroup
 from simulator.compute.kernels import CAPACITY, HBM, attention_seconds, causal_context, matmul_seconds
 
 KIND, N, K, SHARD, LAYERS, SCOPE, WINDOW, ACTIVE = range(8)
@@ -335,7 +335,7 @@ def search(program, counts, work, chip, levels, stack, plans, is_filtered, secon
     With ``is_filtered`` a plan that does not fit in memory is not priced: its time is not a number. The time of a plan
     that has no place on the fabric is infinite.
     """
-    scratch = np.empty((levels.shape[0] + 1, 9))
+    scratch = np.empty((levels.shape[0] + 1, levels.shape[1]))
     parts = np.empty(10)
     memory = np.empty(7)
     for i in range(plans.shape[0]):

@@ -123,7 +123,8 @@ def training_arrays(
         ]
     )
     work = np.array([sequence, batch], dtype=np.float64)
-    return Arrays(program.rows, counts, work, chip_row(part.chip, dtype, draw), level_rows(part.levels, draw), row)
+    levels = level_rows(part.levels, part.machine.software, draw)
+    return Arrays(program.rows, counts, work, chip_row(part.chip, dtype, draw), levels, row)
 
 
 def step(
@@ -161,7 +162,7 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
     price: Any = kernels.step_fast if is_compiled else kernels.step
     weigh: Any = kernels.fill_memory_fast if is_compiled else kernels.fill_memory
     parts, memory = np.empty(10), np.empty(7)
-    scratch = np.empty((arrays.levels.shape[0] + 1, 9))
+    scratch = np.empty((arrays.levels.shape[0] + 1, arrays.levels.shape[1]))
     row = plan_rows([plan])[0]
     seconds = float(price(*arrays, row, scratch, parts))
     weigh(arrays.program, arrays.counts, arrays.work, arrays.chip, arrays.stack, row, memory)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.collectives import ALGORITHMS, price
-from simulator.collectives.price import KINDS, bus_factor, kind_id
+from simulator.collectives import ALGORITHMS, KINDS, bus_factor, kind_id, price
 from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.units import humanise
@@ -15,7 +14,7 @@ from supernode.validation.parts import draws, part_of
 if TYPE_CHECKING:
     from supernode.validation.cases import Case
 
-NAMED = {"ring": "ring", "tree": "double-tree", "nvls": "nvls", "nvlstree": "nvls-tree", "sharp": "sharp"}
+NAMED = {"ring": "ring", "tree": "double-binary-tree", "nvls": "in-network", "nvlstree": "hierarchical"}
 """Algorithms as measurements name them -> ours; those that we do not have are left to the choice of the cheapest."""
 
 SAME = {"ppermute": "send-recv"}

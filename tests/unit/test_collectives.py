@@ -9,29 +9,25 @@ import numpy as np
 import pytest
 
 import topologies
-from simulator.collectives import ALGORITHMS, KINDS, kernels, price
-from simulator.collectives.price import bus_factor, kind_id
+from simulator.collectives import ALGORITHMS, KINDS, bus_factor, kernels, kind_id, level_rows, price
+from simulator.collectives.rows.kernels import (
+    BANDWIDTH,
+    COLUMNS,
+    LIBRARY,
+    RAMP,
+    REDUCE,
+    REDUCE_START,
+    SIZE,
+    WRAPS,
+    subgroup,
+)
 from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.machine import slice_of
 from supernode.draws import draw_number, drawn_values
+from tests.support_rows import GB, meshes, seconds, switches, torus
 
-GB = 1e9
 MIB = 2.0**20
-
-
-def torus(*sides, bandwidth=100 * GB, latency_s=0.0, start_s=0.0, wraps=1.0):
-    rows = [(0, side, bandwidth, latency_s, start_s, wraps, 1, side, i) for i, side in enumerate(sides)]
-    return np.array(rows, dtype=np.float64)
-
-
-def switches(*levels, start_s=0.0):
-    rows = [(1, size, bandwidth, latency_s, start_s, 0, 0, 0, 0) for size, bandwidth, latency_s in levels]
-    return np.array(rows, dtype=np.float64)
-
-
-def seconds(kind, algorithm, size_bytes, rows):
-    return kernels.algorithm_seconds(KINDS.index(kind), ALGORITHMS.index(algorithm), size_bytes, rows)
 
 
 def test_ring_all_reduce_is_that_of_patarasuk_and_yuan():
@@ -87,7 +83,7 @@ def test_all_to_all_on_a_torus_equals_counted_link_loads(sides, wraps):
 def test_torus_all_reduce_meets_the_injection_bound_when_axes_are_equal():
     rows = torus(8, 8, 8)
     bound = 2 * (511 / 512) * 1e9 / (6 * 100 * GB)
-    assert seconds("all-reduce", "torus", 1e9, rows) == pytest.approx(bound, rel=1e-12)
+    assert seconds("all-reduce", "bucket", 1e9, rows) == pytest.approx(bound, rel=1e-12)
 
 
 def test_unequal_axes_cost_more_than_the_injection_bound_but_less_than_one_axis_at_a_time():
@@ -96,7 +92,7 @@ def test_unequal_axes_cost_more_than_the_injection_bound_but_less_than_one_axis_
     one_at_a_time = sum(
         2 * (side - 1) / side * 1e9 / done / (2 * 100 * GB) for side, done in ((16, 1), (24, 16), (24, 384))
     )
-    assert bound < seconds("all-reduce", "torus", 1e9, rows) < one_at_a_time / 2
+    assert bound < seconds("all-reduce", "bucket", 1e9, rows) < one_at_a_time / 2
 
 
 def test_halving_doubling_is_rabenseifners_and_needs_a_power_of_two():
@@ -105,12 +101,86 @@ def test_halving_doubling_is_rabenseifners_and_needs_a_power_of_two():
     assert seconds("all-reduce", "halving-doubling", 1e8, switches((6, 50 * GB, 2e-6))) == math.inf
 
 
-def test_double_tree_grows_with_the_logarithm_of_the_ranks_where_the_ring_grows_with_the_ranks():
+def test_double_binary_tree_grows_with_the_logarithm_of_the_ranks_where_the_ring_grows_with_the_ranks():
     def latency(algorithm, ranks):
         return seconds("all-reduce", algorithm, 8.0, switches((ranks, 50 * GB, 1e-6)))
 
     assert latency("ring", 256) / latency("ring", 16) == pytest.approx(255 / 15, rel=1e-3)
-    assert latency("double-tree", 256) / latency("double-tree", 16) == pytest.approx(2, rel=0.05)
+    assert latency("double-binary-tree", 256) / latency("double-binary-tree", 16) == pytest.approx(2, rel=0.05)
+
+
+def test_ring_per_dimension_takes_what_its_formula_says():
+    """Sum over axes of 2 (d - 1) (a + S / (d times the axes before) / b): 100 GB/s a link, 1 us a hop."""
+    for sides, small_us, large_us in [
+        ((4, 4, 4), 1339.2, 21_157),
+        ((8, 8, 16), 1398.9, 21_512),
+        ((16, 24, 24), 1464.0, 21_594),
+    ]:
+        rows = torus(*sides, latency_s=1e-6)
+        assert seconds("all-reduce", "ring-per-dimension", 64 * MIB, rows) == pytest.approx(small_us * 1e-6, rel=5e-5)
+        assert seconds("all-reduce", "ring-per-dimension", 1024 * MIB, rows) == pytest.approx(large_us * 1e-6, rel=5e-5)
+
+
+def test_one_shot_sends_everything_to_everyone_and_two_shot_everything_once_each_way():
+    rows = switches((8, 50 * GB, 1e-6), start_s=2e-6)
+    assert seconds("all-reduce", "one-shot", 1e6, rows) == pytest.approx(3e-6 + 7 * 1e6 / 50e9)
+    assert seconds("all-reduce", "two-shot", 1e6, rows) == pytest.approx(2 * (3e-6 + 7 / 8 * 1e6 / 50e9))
+
+
+def test_pat_takes_as_many_steps_as_the_logarithm_of_any_number_of_ranks():
+    for ranks, steps in ((2, 1), (5, 3), (8, 3), (9, 4)):
+        rows = switches((ranks, 50 * GB, 1e-6))
+        expected = steps * 1e-6 + (ranks - 1) / ranks * 1e6 / 50e9
+        assert seconds("all-gather", "pat", 1e6, rows) == pytest.approx(expected)
+        assert seconds("all-reduce", "pat", 1e6, rows) == math.inf
+
+
+def test_switches_that_reduce_take_each_buffer_once_up_and_its_share_back():
+    rows = switches((8, 450 * GB, 1e-6))
+    rows[0, REDUCE], rows[0, REDUCE_START] = 300 * GB, 5e-6
+    assert seconds("all-reduce", "in-network", 1e9, rows) == pytest.approx(5e-6 + 9 / 8 * 1e9 / 300e9)
+    assert seconds("reduce-scatter", "in-network", 1e9, rows) == math.inf
+    rows[0, SIZE] = 2
+    assert seconds("all-reduce", "in-network", 1e9, rows) == math.inf
+    assert seconds("all-reduce", "in-network", 1e9, switches((8, 450 * GB, 1e-6))) == math.inf
+
+
+def test_a_full_mesh_uses_all_links_of_a_chip_at_once():
+    """Two axes of eight: each half crosses one axis by seven direct links, then an eighth of it the other."""
+    rows = meshes((8, 50 * GB, 0.0), (8, 50 * GB, 0.0))
+    phase = 1e9 / 2 / 8 / 50e9
+    assert seconds("reduce-scatter", "full-mesh", 1e9, rows) == pytest.approx(phase + phase / 8)
+    assert seconds("all-reduce", "full-mesh", 1e9, rows) == pytest.approx(2 * (phase + phase / 8))
+    assert seconds("all-reduce", "full-mesh", 1e9, switches((8, 50 * GB, 0.0))) == math.inf
+
+
+def test_swing_halves_the_steps_of_two_rings_and_pays_with_longer_ways():
+    """One ring of 16: distances 1, 1, 3, 5, halves of half the data each, there and back."""
+    rows = torus(16, latency_s=1e-6, start_s=2e-6)
+    left = [1 / 4, 1 / 8, 1 / 16, 1 / 32]
+    expected = 2 * sum(
+        2e-6 + hops * 1e-6 + part * hops * 1e9 / 100e9 for hops, part in zip((1, 1, 3, 5), left, strict=True)
+    )
+    assert seconds("all-reduce", "swing", 1e9, rows) == pytest.approx(expected)
+    small = torus(16, 16, latency_s=1e-6, start_s=2e-6)
+    assert seconds("all-reduce", "swing", 1e4, small) < seconds("all-reduce", "bucket", 1e4, small)
+    assert seconds("all-reduce", "swing", 1e9, torus(12)) == math.inf
+
+
+def test_a_library_without_an_algorithm_does_not_choose_it():
+    rows = switches((8, 50 * GB, 1e-6))
+    assert ALGORITHMS[kernels.cheapest(0, 1e3, rows)[0]] == "one-shot"
+    rows[:, LIBRARY] = float(1 << ALGORITHMS.index("ring"))
+    assert ALGORITHMS[kernels.cheapest(0, 1e3, rows)[0]] == "ring"
+    assert ALGORITHMS[kernels.cheapest(KINDS.index("all-to-all"), 1e3, rows)[0]] == "direct"
+
+
+def test_chunks_hide_filling_up_to_twice_the_root_of_both_times():
+    """The best number of chunks of a pipeline takes (sqrt(D) + sqrt(V))^2 (Sanders, Speck and Traeff 2009)."""
+    rows = switches((8, 50 * GB, 1e-6))
+    fill, passing = 14e-6, 2 * 7 / 8 * 1e6 / 50e9
+    rows[:, RAMP] = 1.0
+    assert seconds("all-reduce", "ring", 1e6, rows) == pytest.approx((math.sqrt(fill) + math.sqrt(passing)) ** 2)
 
 
 def test_ring_over_nodes_runs_at_the_rate_of_all_ports_of_a_node_together():
@@ -130,13 +200,13 @@ def test_hierarchical_all_reduce_is_limited_by_its_slowest_level():
 def test_levels_behind_the_same_ports_do_not_overlap():
     """In two tiers without oversubscription what goes to the spines leaves by the ports that serve the leaf."""
     rows = switches((8, 400 * GB, 0), (16, 400 * GB, 0))
-    rows[1, kernels.WRAPS] = 1
+    rows[1, WRAPS] = 1
     bound = 2 * 127 / 128 * 1e9 / 400e9
     assert seconds("all-reduce", "hierarchical", 1e9, rows) == pytest.approx(bound, rel=1e-12)
 
 
 def test_a_collective_of_one_rank_takes_no_time():
-    assert kernels.algorithm_seconds(0, 0, 1e9, np.empty((0, 9))) == 0.0
+    assert kernels.algorithm_seconds(0, 0, 1e9, np.empty((0, COLUMNS))) == 0.0
 
 
 class TestGroups:
@@ -144,48 +214,45 @@ class TestGroups:
 
     @staticmethod
     def cut(levels, stride, size):
-        out = np.empty((len(levels) + 1, 9))
-        rows = kernels.subgroup(levels, float(stride), float(size), out)
+        out = np.empty((len(levels) + 1, COLUMNS))
+        rows = subgroup(levels, float(stride), float(size), out)
         return None if rows < 0 else out[:rows]
 
     def test_tensor_ranks_stay_in_the_node_and_data_ranks_cross_the_network(self):
         levels = switches((8, 450 * GB, 0), (4, 50 * GB, 0))
-        assert self.cut(levels, 1, 8)[:, kernels.SIZE].tolist() == [8]
-        assert self.cut(levels, 8, 4)[:, kernels.BANDWIDTH].tolist() == [50 * GB]
-        assert self.cut(levels, 2, 16)[:, kernels.SIZE].tolist() == [4, 4]
+        assert self.cut(levels, 1, 8)[:, SIZE].tolist() == [8]
+        assert self.cut(levels, 8, 4)[:, BANDWIDTH].tolist() == [50 * GB]
+        assert self.cut(levels, 2, 16)[:, SIZE].tolist() == [4, 4]
 
     def test_part_of_an_axis_is_a_line_and_strided_members_share_its_links(self):
         levels = torus(16, 8)
         line = self.cut(levels, 1, 4)
-        assert line[0, kernels.WRAPS] == 0
-        assert line[0, kernels.BANDWIDTH] == 100 * GB
+        assert line[0, WRAPS] == 0
+        assert line[0, BANDWIDTH] == 100 * GB
         strided = self.cut(levels, 4, 4)
-        assert strided[0, kernels.WRAPS] == 1
-        assert strided[0, kernels.BANDWIDTH] == 25 * GB
+        assert strided[0, WRAPS] == 1
+        assert strided[0, BANDWIDTH] == 25 * GB
 
     def test_ranks_of_a_cube_are_a_block_and_the_whole_slice_is_the_whole_torus(self):
         machine = topologies.machine("ironwood-9216")
         levels = _rows(machine, 9216)
         cube = self.cut(levels, 1, 64)
-        assert cube[:, kernels.SIZE].tolist() == [4, 4, 4]
-        assert not cube[:, kernels.WRAPS].any()
+        assert cube[:, SIZE].tolist() == [4, 4, 4]
+        assert not cube[:, WRAPS].any()
         whole = self.cut(levels, 1, 9216)
-        assert sorted(whole[:, kernels.SIZE].tolist()) == [16, 24, 24]
-        assert whole[:, kernels.WRAPS].all()
+        assert sorted(whole[:, SIZE].tolist()) == [16, 24, 24]
+        assert whole[:, WRAPS].all()
 
     def test_a_group_that_straddles_switches_is_priced_at_the_outermost_level(self):
         levels = switches((40, 224 * GB, 0), (16, 100 * GB, 0))
-        assert self.cut(levels, 1, 64)[:, kernels.BANDWIDTH].tolist() == [100 * GB]
+        assert self.cut(levels, 1, 64)[:, BANDWIDTH].tolist() == [100 * GB]
 
     def test_a_group_that_does_not_divide_an_axis_has_no_place(self):
         assert self.cut(torus(6, 4), 1, 4) is None
 
 
 def _rows(machine, chips):
-    from simulator.collectives import level_rows
-    from simulator.figures import Draw
-
-    return level_rows(slice_of(machine, chips).levels, Draw())
+    return level_rows(slice_of(machine, chips).levels, machine.software, Draw())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -197,7 +264,9 @@ def test_every_collective_has_a_legal_algorithm_on_every_machine_and_respects_it
         priced = price(kind, size_bytes, slice_of(found, chips))
         bounds = priced.bounds
         assert priced.seconds >= max(bounds.injection_s, bounds.link_s, bounds.bisection_s, bounds.latency_s) > 0
-        assert priced.algorithm == min(priced.by_algorithm, key=priced.by_algorithm.get)
+        library = found.software.algorithms or ALGORITHMS
+        had = {name: each for name, each in priced.by_algorithm.items() if name in library or name == "direct"}
+        assert priced.seconds == min(had.values())
         assert priced.busbw_bytes_per_s == pytest.approx(
             size_bytes / priced.seconds * bus_factor(kind_id(kind), priced.ranks)
         )
@@ -243,7 +312,7 @@ def test_spellings_of_a_collective_are_the_same(name):
         ("all-reduce", -1.0, "", "no size"),
         ("all-reduce", math.inf, "", "no size"),
         ("all-reduce", 1e6, "rings", "did you mean ring"),
-        ("all-to-all", 1e6, "double-tree", "legal here: direct"),
+        ("all-to-all", 1e6, "double-binary-tree", "legal here: direct"),
     ],
 )
 def test_bad_requests_say_what_would_be_right(kind, size_bytes, algorithm, says):

@@ -133,7 +133,7 @@ def test_collective_marks_stand_where_the_algorithm_changes(answer, ax):
     curve = answer.case.curves[0]
     assert [curve.size_bytes[at] for at in collectives.algorithm_changes(curve)] == [2.0**10, 2.0**17, 2.0**24]
     collectives.plot_curves([curve], ax=ax)
-    assert "② double-tree from 128 KiB" in texts(ax).replace("\n", " ")
+    assert "② double-binary-tree from 128 KiB" in texts(ax).replace("-\n", "-").replace("\n", " ")
 
 
 def test_sweep_of_one_collective_has_the_band_of_its_times(ax):

@@ -7,6 +7,7 @@ import pytest
 
 import topologies
 import workloads
+from simulator.collectives.rows.kernels import COLUMNS
 from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.serving import estimate, kernels
@@ -50,10 +51,10 @@ def test_decode_of_one_sequence_is_bound_by_reading_the_weights():
     work = program(workloads.model("llama3-70b"))
     arrays = _Arrays(work, machine, workloads.stack("vllm-0.15"), 128, 128, "bf16", Draw())
     parts = np.empty(4)
-    levels = np.empty((0, 9))
+    levels = np.empty((0, COLUMNS))
     alone = (1.0, 1.0, 1.0, 1.0, 128.0, kernels.DECODE)  # tensor, copies, tokens, sequences, context
     given = (work.rows, arrays.counts, arrays.chip, levels, arrays.stack)
-    seconds = kernels.iteration(*given, *alone, np.empty((1, 9)), parts)
+    seconds = kernels.iteration(*given, *alone, np.empty((1, COLUMNS)), parts)
     chip = machine.chip
     read_s = 2 * work.active_parameters / (chip.hbm.bandwidth.si * chip.hbm.fraction.si)
     assert read_s < parts[0] < 1.2 * read_s
@@ -130,10 +131,10 @@ def test_plain_and_compiled_batch_search_agree_to_the_last_bit():
     from simulator.collectives import level_rows
     from simulator.machine import slice_of
 
-    levels = level_rows(slice_of(machine, 8).levels, Draw())
+    levels = level_rows(slice_of(machine, 8).levels, machine.software, Draw())
     results = []
     for kernel in (kernels.best_batch, kernels.best_batch_fast):
-        out, parts, scratch = np.zeros(6), np.empty(4), np.empty((len(levels) + 1, 9))
+        out, parts, scratch = np.zeros(6), np.empty(4), np.empty((len(levels) + 1, COLUMNS))
         kernel(
             work.rows,
             arrays.counts,

@@ -1,0 +1,84 @@
+"""Price of collectives on the flow level: their rounds as flows that share the links of a fabric max-min fairly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from simulator.collectives.in_step import seconds_in_step, solver_of
+from simulator.collectives.jobs import Background, FlowPriced, Job, answer, nodes_of, skew_of
+from simulator.collectives.over_time import priced_over_time
+from simulator.collectives.patterns import default_routing, pattern_loads
+from simulator.errors import InputError
+from simulator.network.flows import LARGEST_TOLERANCE
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from simulator.collectives.schedules import Schedule
+    from simulator.fabric import Fabric
+
+__all__ = ["Background", "FlowPriced", "Job", "flow_price", "flow_prices", "pattern_loads"]
+
+
+def flow_price(
+    schedule: Schedule,
+    fabric: Fabric,
+    members: ArrayLike,
+    size_bytes: float,
+    *,
+    start_s: float = 0.0,
+    skew_s: ArrayLike | None = None,
+    tolerance: float = 0.0,
+    background: Background | None = None,
+    routing: str = "",
+) -> FlowPriced:
+    """Price one collective.
+
+    Where all ranks start at once on an idle fabric they keep step: a round starts when the one before has ended
+    everywhere, and rounds that differ in size alone are solved once. With skew or background traffic every transfer is
+    a flow of its own that waits for those before it at its two ends alone. Both are the same where all transfers of a
+    round end at once.
+
+    Parameters
+    ----------
+    schedule : of :data:`simulator.collectives.schedules.SCHEDULES`
+    members : node of each rank, then of each switch that reduces
+    size_bytes : S, as nccl-tests counts it [B]
+    start_s : software time at the start of every transfer [s]
+    skew_s : when each rank is ready [s]; all at 0 if left out
+    tolerance : part of the time within which events count as simultaneous; 0 is exact
+    background : flows that are in the way
+    routing : a name of :data:`simulator.routing.routes.ROUTING`; the fabric's own if empty
+
+    Raises
+    ------
+    InputError : members that do not fit the schedule or the fabric, a size, time or tolerance that is none, nodes that
+        cannot reach each other
+    """
+    job = Job(schedule, members, size_bytes, start_s, 0.0 if skew_s is None else skew_s)
+    return flow_prices([job], fabric, tolerance=tolerance, background=background, routing=routing)[0]
+
+
+def flow_prices(
+    jobs: Sequence[Job],
+    fabric: Fabric,
+    *,
+    tolerance: float = 0.0,
+    background: Background | None = None,
+    routing: str = "",
+) -> list[FlowPriced]:
+    """Price collectives that run at once, each as of :func:`flow_price`."""
+    if not 0 <= tolerance <= LARGEST_TOLERANCE:
+        raise InputError(f"{tolerance:g} is no tolerance", where="tolerance", remedy="give 0 (exact) to 0.1")
+    how = routing or default_routing(fabric)
+    if len(jobs) == 1 and background is None:
+        job = jobs[0]
+        members, skew = nodes_of(job, fabric), skew_of(job)
+        if (skew == skew[0]).all():
+            solver = solver_of(fabric, members, how, tolerance)
+            found = seconds_in_step(job.schedule.rounds(), solver, job.size_bytes, job.start_s)
+            if found is not None:
+                seconds, rounds, loads = found
+                return [answer(fabric, loads, float(skew[0]) + seconds, rounds, len(solver.found), "in-step")]
+    return priced_over_time(jobs, fabric, background, how, tolerance)

@@ -1,0 +1,151 @@
+"""The chips that take part in a collective: their levels as rows for the kernels, and what the hardware limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+from simulator.errors import InputError
+from simulator.fabric import injection_of_levels
+from simulator.figures import Draw
+from simulator.machine import Algorithm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simulator.machine import Level, Slice, Software
+
+ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
+"""Algorithms in the order of the kernels' ids."""
+
+_AXIS, _SWITCH, _MESH = 0.0, 1.0, 2.0
+_LEVEL_KINDS = {"axis": _AXIS, "switch": _SWITCH, "mesh": _MESH}
+
+
+@dataclass(frozen=True)
+class Way:
+    """What the hardware of one level can do, without what software reaches of it.
+
+    Parameters
+    ----------
+    name, kind, size, wraps : of the level
+    link_bytes_per_s : one chip's links in one direction; along an axis those of one direction of it [B/s]
+    outward_bytes_per_s : one chip into the level over all its links there [B/s]
+    hop_s : between neighbours [s]
+    farthest_s : latency between the two members farthest apart [s]
+    reduces : whether its switches reduce on the way
+    """
+
+    name: str
+    kind: str
+    size: int
+    wraps: bool
+    link_bytes_per_s: float
+    outward_bytes_per_s: float
+    hop_s: float
+    farthest_s: float
+    reduces: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """All chips of a slice under one draw of the figures, ready to be priced.
+
+    Parameters
+    ----------
+    name : the machine's
+    ranks : chips [1]
+    rows : levels as the kernels take them, see :mod:`simulator.collectives.rows.kernels`
+    ways : levels as the bounds take them, innermost first
+    injection_bytes_per_s : what one chip can send at once over all its links [B/s]
+    launch_s, call_s : see :class:`simulator.machine.Software` [s]
+    """
+
+    name: str
+    ranks: int
+    rows: NDArray[np.float64]
+    ways: tuple[Way, ...]
+    injection_bytes_per_s: float
+    launch_s: float
+    call_s: float
+
+
+def group_of(part: Slice, draw: Draw | None = None) -> Group:
+    """The chips of a slice as a group.
+
+    Raises
+    ------
+    InputError : a slice of one chip
+    """
+    import numpy as np
+
+    from simulator.collectives.rows import kernels
+
+    if part.chips < 2:
+        raise InputError("a collective needs at least 2 chips", remedy="ask for more chips")
+    draw = draw or Draw()
+    software = part.machine.software
+    levels = level_rows(part.levels, software, draw)
+    rows = np.empty_like(levels)
+    rows = rows[: kernels.subgroup_fast(levels, 1.0, float(part.chips), rows)]
+    return Group(
+        name=part.machine.name,
+        ranks=part.chips,
+        rows=rows,
+        ways=tuple(_way(level, draw) for level in part.levels),
+        injection_bytes_per_s=injection_of_levels(part.levels, draw),
+        launch_s=draw(software.collective_launch),
+        call_s=draw(software.call) if software.call else 0.0,
+    )
+
+
+def _way(level: Level, draw: Draw) -> Way:
+    rate = level.links * draw(level.link.bandwidth)
+    hop_s = draw(level.link.latency)
+    neighbours, hops = 1.0, level.hops
+    if level.kind == "axis":
+        neighbours = 2.0 if level.wraps or level.size > 2 else 1.0
+        hops = level.size // 2 if level.wraps else level.size - 1
+    elif level.kind == "mesh":
+        neighbours = level.size - 1.0
+    reduces = level.kind == "switch" and level.link.reduction is not None
+    return Way(level.name, level.kind, level.size, level.wraps, rate, neighbours * rate, hop_s, hops * hop_s, reduces)
+
+
+def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArray[np.float64]:
+    """Levels as the array that the kernels take: (rows, COLUMNS); levels of one member are left out.
+
+    An axis of several blocks becomes two rows: all axes inside a block come first, then all axes from block to block,
+    so that consecutive ranks fill a cube before they leave it.
+    """
+    import numpy as np
+
+    from simulator.collectives.rows.kernels import COLUMNS
+
+    inside, outside = [], []
+    inner = None
+    ramp = draw(software.ramp) if software.ramp else 0.0
+    library = float(sum(1 << ALGORITHMS.index(name) for name in software.algorithms or ALGORITHMS))
+    for line, level in enumerate(levels):
+        is_shared = level.kind == "switch" and level.link is inner
+        inner = level.link if level.kind == "switch" else None
+        block = level.block if level.kind == "axis" and level.block > 1 else level.size
+        row = (
+            level.links * draw(level.link.bandwidth) * draw(level.link.fraction),
+            level.hops * draw(level.link.latency),
+            draw(level.link.start),
+            float(level.wraps or is_shared),
+        )
+        kind = _LEVEL_KINDS[level.kind]
+        reduction = level.link.reduction if level.kind == "switch" else None
+        rate = level.links * draw(level.link.bandwidth) * draw(reduction.fraction) if reduction else 0.0
+        last = (float(line), rate, draw(reduction.start) if reduction else 0.0, ramp, library)
+        if block > 1:
+            inside.append((kind, float(block), *row, 1.0, float(level.size), *last))
+        if level.size > block:
+            outside.append((kind, float(level.size // block), *row, float(block), float(level.size), *last))
+    rows = [row for row in inside if row[0] == _AXIS] + outside + [row for row in inside if row[0] != _AXIS]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), COLUMNS)

@@ -1,0 +1,196 @@
+"""Price of a schedule where all ranks keep step: every round starts when the one before has ended everywhere.
+
+The bytes of a round move max-min fairly from its start; a transfer ends a latency after its last byte has left. So the
+time of a transfer is a latency and a time in proportion to the size, and rounds that differ in size alone are solved
+once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.collectives.classes import DIGITS, flow_classes
+from simulator.collectives.patterns import FromOne, all_pairs_loads, from_one
+from simulator.collectives.schedules import expanded
+from simulator.network import capacities, drained, link_loads
+from simulator.routing import Routes, routes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from simulator.collectives.schedules import Round
+    from simulator.fabric import Fabric
+
+    Real = NDArray[np.float64]
+    Whole = NDArray[np.int64]
+
+ALIKE = 1.0 - 1e-12
+"""A time of at least this part of another is the same."""
+MOST_PAIRS = 1 << 20
+"""Pairs up to which everyone to everyone is solved flow by flow where no symmetry helps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A round of which the largest transfer moves one byte.
+
+    Parameters
+    ----------
+    latency_s, per_byte_s : (kinds of transfers,) a transfer ends at latency + time per byte x bytes of the largest one
+    loads : (entries,) bytes on each directed link
+    """
+
+    latency_s: Real
+    per_byte_s: Real
+    loads: Real
+
+    def seconds(self, largest_bytes: float) -> float:
+        """When the last transfer ends [s]."""
+        return float((self.latency_s + self.per_byte_s * largest_bytes).max())
+
+
+@dataclass(eq=False)
+class Solver:
+    """What has been solved on one fabric for one group; rounds are known by their arrays, then by what these hold."""
+
+    fabric: Fabric
+    members: Whole
+    routing: str
+    tolerance: float
+    capacity: Real
+    found: dict[Hashable, Solved] = field(default_factory=dict)
+    ends: dict[tuple[int, int], tuple[bytes, Whole, Whole]] = field(default_factory=dict)
+
+    def key(self, each: Round) -> Hashable:
+        """The same for rounds with the same transfers and shares in the same proportions."""
+        if each.between_all:
+            return each.between_all
+        known = self.ends.get((id(each.source), id(each.target)))
+        if known is None:
+            digest = hashlib.blake2b(np.ascontiguousarray(each.source), digest_size=16)
+            digest.update(np.ascontiguousarray(each.target))
+            known = self.ends[id(each.source), id(each.target)] = (digest.digest(), each.source, each.target)
+        return (known[0], None if is_even(each.share) else np.round(each.share / each.share.max(), DIGITS).tobytes())
+
+    def solved(self, each: Round) -> tuple[Hashable, Solved]:
+        """The round's key and solution."""
+        key = self.key(each)
+        if key not in self.found:
+            self.found[key] = self.solve(each)
+        return key, self.found[key]
+
+    def solve(self, each: Round) -> Solved:
+        """Solve a round anew."""
+        if each.between_all:
+            one = from_one(self.fabric, self.members, self.routing)
+            if one is not None:
+                return of_one(self.fabric, one, self.capacity, len(self.members), self.tolerance)
+            if each.between_all**2 > MOST_PAIRS:
+                loads, longest = all_pairs_loads(self.fabric, self.members[: each.between_all], self.routing)
+                busiest = float((loads[loads > 0] / self.capacity[loads > 0]).max())
+                return Solved(np.array([longest]), np.array([busiest]), loads)
+            each = expanded(each)
+        ways = routes(self.fabric, self.members[each.source], self.members[each.target], self.routing)
+        volume = each.share / each.share.max()
+        loads = link_loads(ways, len(self.capacity), volume)
+        ends = equal_ends(ways, loads, self.capacity) if is_even(each.share) else None
+        if ends is None:
+            ends = drained_by_class(ways, self.capacity, volume, self.tolerance)
+        return Solved(*kinds(ways.delay_s, ends), loads)
+
+
+def is_even(share: Real) -> bool:
+    """Whether all shares are the same."""
+    return share.strides == (0,) or bool((share == share[0]).all())
+
+
+def kinds(latency_s: Real, per_byte_s: Real) -> tuple[Real, Real]:
+    """Pairs of which no other is longer in both."""
+    order = np.lexsort((latency_s, per_byte_s))[::-1]
+    longest = np.maximum.accumulate(latency_s[order])
+    first = np.concatenate(([True], longest[1:] > longest[:-1]))
+    return latency_s[order][first], per_byte_s[order][first]
+
+
+def equal_ends(ways: Routes, loads: Real, capacity: Real) -> Real | None:
+    """Ends of equal transfers if each uses a link that needs longest; None where one does not.
+
+    All then have a full link on which none is faster, which makes their rates max-min fair, and end as one.
+    """
+    if len(ways.link) == 0 or (np.diff(ways.first) == 0).any():
+        return None
+    needs = loads[ways.link] / capacity[ways.link]
+    longest = np.maximum.reduceat(needs, ways.first[:-1])
+    if longest.min() < longest.max() * ALIKE:
+        return None
+    return longest
+
+
+def drained_by_class(ways: Routes, capacity: Real, volume: Real, tolerance: float) -> Real:
+    """When the last byte of each flow has left, solved once for flows that are alike: (flows,) [s]."""
+    alike = flow_classes(ways, capacity, np.asarray(volume))
+    ends = drained(alike.routes, alike.capacity_bytes_per_s, alike.volume_bytes, delay_s=0.0, tolerance=tolerance)
+    return ends.finish_s[alike.of_flow]
+
+
+def of_one(fabric: Fabric, one: FromOne, capacity: Real, chips: int, tolerance: float) -> Solved:
+    """Everyone to everyone where the flows of one chip speak for all.
+
+    A class of links is then one link, as wide as all of them together, for all flows that are translations of one.
+    """
+    sizes = np.bincount(fabric.classes)
+    width = np.zeros(len(sizes))
+    width[fabric.classes] = capacity
+    rows, which, many = np.unique(one.share, axis=0, return_inverse=True, return_counts=True)
+    row, link = np.nonzero(rows)
+    merged = Routes(
+        np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(rows))))).astype(np.int64),
+        link.astype(np.int32),
+        rows[row, link] * many[row],
+        np.zeros(len(rows)),
+    )
+    ends = drained(merged, width * sizes / chips, 1.0, delay_s=0.0, tolerance=tolerance).finish_s
+    loads = (one.share.sum(axis=0) * chips / sizes)[fabric.classes]
+    return Solved(*kinds(one.delay_s, ends[which.ravel()]), loads)
+
+
+def seconds_in_step(
+    rounds: Iterable[Round], solver: Solver, size_bytes: float, start_s: float
+) -> tuple[float, int, Real] | None:
+    """Time [s], rounds and loads of a schedule; None where lanes that run side by side share a link."""
+    times: dict[tuple[Hashable, float], float] = {}
+    moved: Counter[Hashable] = Counter()
+    seconds, count = 0.0, 0
+    for _, phase in itertools.groupby(rounds, key=lambda each: each.phase):
+        lanes: dict[int, float] = {}
+        used: dict[int, dict[Hashable, Solved]] = {}
+        for each in phase:
+            key, solved = solver.solved(each)
+            largest = float(each.share[0] if is_even(each.share) else each.share.max()) * size_bytes
+            if (key, largest) not in times:
+                times[key, largest] = start_s + solved.seconds(largest)
+            lanes[each.lane] = lanes.get(each.lane, 0.0) + times[key, largest]
+            used.setdefault(each.lane, {})[key] = solved
+            moved[key] += largest  # type: ignore[assignment]
+            count += 1
+        if len(lanes) > 1:
+            busy = sum(
+                np.any([solved.loads > 0 for solved in lane.values()], axis=0).astype(int) for lane in used.values()
+            )
+            if np.max(busy) > 1:
+                return None
+        seconds += max(lanes.values())
+    loads = sum((solver.found[key].loads * largest for key, largest in moved.items()), np.zeros(len(solver.capacity)))
+    return seconds, count, loads
+
+
+def solver_of(fabric: Fabric, members: Whole, routing: str, tolerance: float) -> Solver:
+    """A solver that has solved nothing yet."""
+    return Solver(fabric, members, routing, tolerance, capacities(fabric))

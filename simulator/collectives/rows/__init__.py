@@ -1,0 +1,1 @@
+"""Groups of chips as rows of numbers."""
