@@ -72,12 +72,14 @@ class Solver:
         """The same for rounds with the same transfers and shares in the same proportions."""
         if each.between_all:
             return each.between_all
-        known = self.ends.get((id(each.source), id(each.target)))
-        if known is None:
-            digest = hashlib.blake2b(np.ascontiguousarray(each.source), digest_size=16)
-            digest.update(np.ascontiguousarray(each.target))
-            known = self.ends[id(each.source), id(each.target)] = (digest.digest(), each.source, each.target)
-        return (known[0], None if is_even(each.share) else np.round(each.share / each.share.max(), DIGITS).tobytes())
+        place = (id(each.source), id(each.target))
+        if place not in self.ends:
+            order = np.sort(each.source * len(self.members) + each.target)
+            self.ends[place] = (hashlib.blake2b(order, digest_size=16).digest(), each.source, each.target)
+        digest = self.ends[place][0]
+        if is_even(each.share):
+            return digest
+        return (digest, each.source.tobytes(), np.round(each.share / each.share.max(), DIGITS).tobytes())
 
     def solved(self, each: Round) -> tuple[Hashable, Solved]:
         """The round's key and solution."""

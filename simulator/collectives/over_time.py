@@ -76,7 +76,7 @@ def _joined(parts: list[NDArray[np.generic]]) -> NDArray[np.generic]:
 
 @dataclass(frozen=True, eq=False)
 class Laid:
-    """A job laid out: numbers of its first flow and of the one behind its last, of those that end it, and its rounds."""
+    """A job laid out: its flows are ``begin`` to ``end - 1``, of which ``last`` end it for each node."""
 
     begin: int
     end: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Real = NDArray[np.float64]
 
-FROM_ONE = ("", "dimension-order", "spread")
+FROM_ONE = ("dimension-order", "spread")
 """Ways of routing that commute with the symmetries of a fabric, so that one chip speaks for all."""
 MANY = 1 << 20
 """Flows routed at once."""
@@ -56,26 +57,27 @@ def pattern_loads(fabric: Fabric, members: ArrayLike | None = None, routing: str
     routing : a name of :data:`simulator.routing.routes.ROUTING`, or empty for the fabric's own
     """
     chosen = np.flatnonzero(chips_of(fabric)) if members is None else np.asarray(members, dtype=np.int64)
-    one = from_one(fabric, chosen, routing)
+    how = routing or default_routing(fabric)
+    one = from_one(fabric, chosen, how)
     if one is None:
-        return all_pairs_loads(fabric, chosen, routing)[0]
+        return all_pairs_loads(fabric, chosen, how)[0]
     return np.asarray((one.share.sum(axis=0) * len(chosen) / _class_sizes(fabric))[fabric.classes])
 
 
-def from_one(fabric: Fabric, members: NDArray[np.int64], routing: str = "") -> FromOne | None:
+def from_one(fabric: Fabric, members: NDArray[np.int64], routing: str) -> FromOne | None:
     """The flows of one chip that speak for those of all members; None where they do not."""
     if routing not in FROM_ONE or not looks_alike(fabric):
         return None
     chips = chips_of(fabric)
     if len(members) != np.count_nonzero(chips) or not chips[members].all():
         return None
-    torus = lattice(fabric)
-    if routing == "spread" or torus is None:
+    if routing == "spread":
         return _spread_to_one(fabric, int(members[0]))
-    return _along_axes(fabric, torus, int(members[0]))
+    torus = lattice(fabric)
+    return None if torus is None else _along_axes(fabric, torus, int(members[0]))
 
 
-def all_pairs_loads(fabric: Fabric, members: NDArray[np.int64], routing: str = "") -> tuple[Real, float]:
+def all_pairs_loads(fabric: Fabric, members: NDArray[np.int64], routing: str) -> tuple[Real, float]:
     """Loads as of :func:`pattern_loads` from all pairs, target by target, and the longest latency of a way [s]."""
     loads = np.zeros(len(fabric.indices))
     longest = 0.0
@@ -145,7 +147,7 @@ def _spread_to_one(fabric: Fabric, chip: int) -> FromOne:
     bounds = np.searchsorted(hops[source[onward]], np.arange(1, hops.max() + 2))
     share = np.zeros((len(hops), len(_class_sizes(fabric))))
     delay = np.zeros(len(hops))
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in itertools.pairwise(bounds):
         entry, split = onward[begin:end], part[begin:end]
         here, near = source[entry], fabric.indices[entry]
         np.add.at(share, here, split[:, None] * share[near])
