@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from simulator.fabric import Fabric
 from simulator.figures import Figure, settle
 from simulator.machine import Link
+from topologies.builders import builder_of
 from topologies.builders.torus import slice_graph
 from topologies.fabrics import Torus
 
 if TYPE_CHECKING:
     import networkx as nx
+
+    from topologies.fabrics import MachineFabric
 
 
 def figure(value: float, unit: str, dimension: str, key: str = "") -> Figure:
@@ -42,6 +45,11 @@ def torus_of(*sides: int) -> Torus:
 def torus(*sides: int, wraps: bool = True) -> Fabric:
     """A torus, or a mesh where it does not wrap, in arrays."""
     return Fabric.from_graph(slice_graph(torus_of(*sides), sides, wraps=wraps))
+
+
+def frozen(fabric: MachineFabric) -> Fabric:
+    """What its builder makes of it, in arrays."""
+    return Fabric.from_graph(builder_of(fabric).graph(fabric))
 
 
 def fabric_of(graph: nx.Graph, bandwidth_bytes_per_s: float = 1e9, latency_s: float = 1e-6) -> Fabric:

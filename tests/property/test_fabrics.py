@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.fabric import Fabric, bisection, cut_bytes_per_s, distances, injection_bytes_per_s, injection_of_levels
-from simulator.figures import Figure, settle
-from simulator.machine import Link
 from simulator.structure import all_to_all_bytes_per_s, structure
+from tests.support_fabrics import LINK, torus_of
 from topologies.builders import BUILDERS, builder_of, shapes
 from topologies.builders.torus import slice_graph, twisted
 from topologies.fabrics import LeafSpine, StarPlanes, Torus
@@ -21,28 +20,10 @@ from topologies.fabrics import LeafSpine, StarPlanes, Torus
 SIDES = st.lists(st.integers(1, 6), min_size=1, max_size=3).filter(lambda sides: math.prod(sides) > 1)
 
 
-def figure(value: float, unit: str, dimension: str) -> Figure:
-    stated = Figure(value=value, unit=unit, low=value, high=value, kind="assumed", note="for this test")
-    return settle(stated, dimension, dimension, "test")
-
-
-LINK = Link(
-    family="ici",
-    bandwidth=figure(100, "GB/s", "bytes_per_s"),
-    latency=figure(1, "us", "s"),
-    fraction=figure(1, "1", "1"),
-    start=figure(1, "us", "s"),
-)
-
-
-def unit_torus(sides):
-    return Torus(dims=tuple(sides), cube=(1,) * len(sides), link=LINK)
-
-
 @settings(deadline=None, max_examples=60)
 @given(SIDES, st.booleans())
 def test_a_slice_is_the_lattice_that_networkx_builds(sides, wraps):
-    graph = slice_graph(unit_torus(sides), tuple(sides), wraps=wraps)
+    graph = slice_graph(torus_of(*sides), tuple(sides), wraps=wraps)
     coordinates = nx.get_node_attributes(graph, "coord")
     mine = {frozenset((coordinates[u], coordinates[v])) for u, v in graph.edges}
     lattice = nx.grid_graph(dim=list(reversed(sides)), periodic=wraps)
@@ -57,7 +38,7 @@ def test_a_slice_is_the_lattice_that_networkx_builds(sides, wraps):
 @settings(deadline=None, max_examples=60)
 @given(SIDES, st.booleans())
 def test_distances_equal_those_that_networkx_finds(sides, wraps):
-    graph = slice_graph(unit_torus(sides), tuple(sides), wraps=wraps)
+    graph = slice_graph(torus_of(*sides), tuple(sides), wraps=wraps)
     found = distances(Fabric.from_graph(graph))
     assert found.diameter == nx.diameter(graph)
     assert found.mean == pytest.approx(nx.average_shortest_path_length(graph), rel=1e-12)
@@ -66,7 +47,7 @@ def test_distances_equal_those_that_networkx_finds(sides, wraps):
 @settings(deadline=None, max_examples=60)
 @given(SIDES)
 def test_a_torus_has_two_links_a_chip_and_axis_and_is_cut_least_across_its_longest_axis_that_halves(sides):
-    torus = unit_torus(sides)
+    torus = torus_of(*sides)
     frozen = Fabric.from_graph(builder_of(torus).graph(torus))
     axes = [side for side in sides if side > 1]
     assert injection_bytes_per_s(frozen) == pytest.approx(2 * len(axes) * 100e9)
@@ -116,7 +97,7 @@ def test_a_star_injects_the_sum_of_its_links(chips, links):
 @settings(deadline=None, max_examples=40)
 @given(SIDES)
 def test_metrics_of_a_torus_from_one_chip_equal_those_from_all(sides):
-    graph = builder_of(unit_torus(sides)).graph(unit_torus(sides))
+    graph = builder_of(torus_of(*sides)).graph(torus_of(*sides))
     frozen = Fabric.from_graph(graph)
     by_symmetry, by_brute_force = (
         structure(each) for each in (frozen, dataclasses.replace(frozen, is_vertex_transitive=False))
@@ -130,7 +111,7 @@ def test_metrics_of_a_torus_from_one_chip_equal_those_from_all(sides):
 @settings(deadline=None, max_examples=60)
 @given(SIDES)
 def test_the_all_to_all_bound_of_a_torus_is_that_of_its_longest_ring(sides):
-    frozen = Fabric.from_graph(builder_of(unit_torus(sides)).graph(unit_torus(sides)))
+    frozen = Fabric.from_graph(builder_of(torus_of(*sides)).graph(torus_of(*sides)))
     chips, longest = math.prod(sides), max(sides)
     # Of all chips' traffic a directed link of a ring of d carries chips x floor(d^2 / 4) / 2d; d = 2 has two links.
     load = chips * (longest**2 // 4) / (2 * longest)

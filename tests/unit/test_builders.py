@@ -18,29 +18,9 @@ from simulator.fabric import (
     injection_bytes_per_s,
     injection_of_levels,
 )
-from simulator.figures import Figure, settle
-from simulator.machine import Link
+from tests.support_fabrics import frozen, link
 from topologies.builders import BUILDERS, builder_of
 from topologies.fabrics import Dragonfly, FixedTorus, FullMesh, HammingMesh, MeshedRacks, PcieTree, SwitchedSleds
-
-
-def figure(value: float, unit: str, dimension: str) -> Figure:
-    stated = Figure(value=value, unit=unit, low=value, high=value, kind="assumed", note="for this test")
-    return settle(stated, dimension, dimension, "test")
-
-
-def link(gigabytes_per_s: float) -> Link:
-    return Link(
-        family="wire",
-        bandwidth=figure(gigabytes_per_s, "GB/s", "bytes_per_s"),
-        latency=figure(0.5, "us", "s"),
-        fraction=figure(0.9, "1", "1"),
-        start=figure(2, "us", "s"),
-    )
-
-
-def frozen(fabric):
-    return Fabric.from_graph(builder_of(fabric).graph(fabric))
 
 
 def levels(fabric, chips):

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import topologies
 from simulator.errors import InputError
 from simulator.fabric import Fabric, bisection, cut_bytes_per_s, distances, injection_bytes_per_s, injection_of_levels
-from simulator.figures import Figure, settle
-from simulator.machine import Link, Network, slice_of
+from simulator.machine import Network, slice_of
 from simulator.structure import all_to_all_bytes_per_s
+from tests.support_fabrics import frozen, link
 from topologies.builders import BUILDERS, builder_of, join, network_builder_of, reaches
 from topologies.builders.clos import mostly_inside, plane, spread
 from topologies.checks import check_machine
@@ -26,18 +26,7 @@ from topologies.fabrics import Clos, FullMesh, LeafSpine, RailFatTree, StarPlane
 RATE = 50e9
 
 
-def figure(value: float, unit: str, dimension: str) -> Figure:
-    stated = Figure(value=value, unit=unit, low=value, high=value, kind="assumed", note="for this test")
-    return settle(stated, dimension, dimension, "test")
-
-
-LINK = Link(
-    family="wire",
-    bandwidth=figure(50, "GB/s", "bytes_per_s"),
-    latency=figure(0.5, "us", "s"),
-    fraction=figure(0.9, "1", "1"),
-    start=figure(2, "us", "s"),
-)
+LINK = link(bandwidth_gb_per_s=50)
 GRAPH, LEVELS, LEGAL = BUILDERS["clos"].graph, BUILDERS["clos"].levels, BUILDERS["clos"].legal_chips
 
 
@@ -323,7 +312,7 @@ def test_a_lossy_tier_changes_nothing_below_it():
     ids=lambda fabric: type(fabric).__name__,
 )
 def test_cuts_of_an_odd_number_of_groups_halve_the_chips_too(fabric):
-    built = Fabric.from_graph(builder_of(fabric).graph(fabric))
+    built = frozen(fabric)
     assert len(built.cuts) > 1
     for side in built.cuts.values():
         assert sum(a for a, kind in zip(side, built.kinds, strict=True) if kind == "chip") == built.chips // 2

@@ -11,9 +11,8 @@ import pytest
 import topologies
 from simulator.errors import InputError
 from simulator.fabric import Fabric, distances, injection_bytes_per_s
-from simulator.figures import Figure, settle
-from simulator.machine import Link
 from simulator.structure import all_to_all_bytes_per_s, loss_of_link, loss_of_switch, path_diversity, structure
+from tests.support_fabrics import LINK, figure, frozen
 from topologies.builders import builder_of
 from topologies.builders.torus import shapes, slice_graph, twist_of, twistable, twisted
 from topologies.fabrics import (
@@ -31,19 +30,6 @@ from topologies.fabrics import (
 )
 from topologies.structure import table
 
-
-def figure(value: float, unit: str, dimension: str) -> Figure:
-    stated = Figure(value=value, unit=unit, low=value, high=value, kind="assumed", note="for this test")
-    return settle(stated, dimension, dimension, "test")
-
-
-LINK = Link(
-    family="wire",
-    bandwidth=figure(100, "GB/s", "bytes_per_s"),
-    latency=figure(0.5, "us", "s"),
-    fraction=figure(0.9, "1", "1"),
-    start=figure(2, "us", "s"),
-)
 POD = Torus(dims=(16, 24, 24), cube=(4, 4, 4), link=LINK, is_twistable=True)
 NVL72 = StarPlanes(chips=72, chips_per_node=4, links=(1,) * 18, link=LINK)
 SMALL = [
@@ -81,10 +67,6 @@ SMALL = [
     ),
 ]
 IDS = [f"{fabric.__struct_config__.tag}-{i}" for i, fabric in enumerate(SMALL)]
-
-
-def frozen(fabric):
-    return Fabric.from_graph(builder_of(fabric).graph(fabric))
 
 
 def by_following_packets(graph):

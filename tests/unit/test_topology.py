@@ -14,10 +14,9 @@ from typer.testing import CliRunner
 import topologies
 from simulator.errors import InputError
 from simulator.fabric import Fabric, injection_bytes_per_s
-from simulator.figures import Figure, settle
-from simulator.machine import Link
 from supernode.cli.topology import topology
 from supernode.plots.topology import plot_topology, rendered
+from tests.support_fabrics import frozen, link
 from topologies.builders import builder_of, join
 from topologies.builders.torus import slice_graph
 from topologies.fabrics import (
@@ -37,18 +36,7 @@ APP.command()(topology)
 MACHINES = topologies.names("machines")
 
 
-def assumed(value, unit, dimension, key):
-    stated = Figure(value=value, unit=unit, low=value, high=value, kind="assumed", note="for this test")
-    return settle(stated, key, dimension, "test")
-
-
-LINK = Link(
-    family="test",
-    bandwidth=assumed(50, "GB/s", "bytes_per_s", "bandwidth"),
-    latency=assumed(0.5, "us", "s", "latency"),
-    fraction=assumed(0.9, "1", "1", "fraction"),
-    start=assumed(2, "us", "s", "start"),
-)
+LINK = link(bandwidth_gb_per_s=50)
 DRAGONFLY = Dragonfly(groups=9, nodes=4, chips_per_node=8, local_links=4, global_links=2, link=LINK)
 TREE = PcieTree(hosts=4, switches=4, chips_per_switch=4, uplinks=1, host_links=2, link=LINK)
 SLEDS = SwitchedSleds(
@@ -115,11 +103,11 @@ def test_the_graph_survives_graphml(name, tmp_path):
     result = run(name, "--graphml", tmp_path / "graph.graphml")
     assert result.exit_code == 0, result.output
     read = nx.read_graphml(tmp_path / "graph.graphml")
-    frozen = Fabric.from_graph(builder_of(topologies.entry(name).fabric).graph(topologies.entry(name).fabric))
-    assert (len(read), read.number_of_edges()) == (len(frozen.nodes), frozen.edges)
+    built = frozen(topologies.entry(name).fabric)
+    assert (len(read), read.number_of_edges()) == (len(built.nodes), built.edges)
     again = Fabric.from_graph(read)
-    assert again.physical_links == frozen.physical_links
-    assert injection_bytes_per_s(again) == pytest.approx(injection_bytes_per_s(frozen))
+    assert again.physical_links == built.physical_links
+    assert injection_bytes_per_s(again) == pytest.approx(injection_bytes_per_s(built))
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
