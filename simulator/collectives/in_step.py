@@ -89,7 +89,11 @@ class Solver:
         return key, self.found[key]
 
     def solve(self, each: Round) -> Solved:
-        """Solve a round anew."""
+        """Solve a round anew.
+
+        Everyone to everyone among more than :data:`MOST_PAIRS` pairs, where no chip speaks for the others, takes what
+        its busiest link needs and the longest latency: all its flows end by then if that link is never idle.
+        """
         if each.between_all:
             one = from_one(self.fabric, self.members, self.routing)
             if one is not None:

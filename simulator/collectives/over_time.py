@@ -14,6 +14,7 @@ import numpy as np
 
 from simulator.collectives.jobs import FlowPriced, answer, nodes_of, skew_of
 from simulator.collectives.schedules import expanded
+from simulator.errors import InputError
 from simulator.network import capacities, drained, link_loads
 from simulator.routing import Routes, routes
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     Real = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
+MOST_FLOWS = 1 << 23
+"""Flows that run over time at most; more would take hours and the memory of a large machine."""
 NOWHERE = Routes(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0), np.empty(0))
 
 
@@ -94,7 +97,9 @@ def lay_out(job: Job, fabric: Fabric, routing: str, flows: Flows) -> Laid:
     base = flows.add_gates(len(members), ready)
     lanes: dict[int, Whole] = {}
     phase = rounds = 0
-    for each in map(expanded, job.schedule.rounds()):
+    for kept in job.schedule.rounds():
+        _check_count(flows.count + max(kept.between_all**2, len(kept.source)))
+        each = expanded(kept)
         if each.phase != phase:
             phase, base, lanes = each.phase, _met(flows, base, lanes), {}
         key = (id(each.source), id(each.target))
@@ -117,6 +122,15 @@ def lay_out(job: Job, fabric: Fabric, routing: str, flows: Flows) -> Laid:
             flows.wait(lanes[each.lane][ends], arrived)
         rounds += 1
     return Laid(begin, flows.count, _met(flows, base, lanes), rounds)
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_FLOWS:
+        raise InputError(
+            f"{count:,} flows are too many to run against each other",
+            where="fidelity",
+            remedy="take fewer ranks, or leave out skew, background and other jobs: equal rounds are solved once",
+        )
 
 
 def _met(flows: Flows, base: Whole, lanes: dict[int, Whole]) -> Whole:

@@ -9,6 +9,7 @@ from simulator.collectives.schedules.axes import (
     HIERARCHICAL,
     RING,
     RING_PER_DIMENSION,
+    snake,
 )
 from simulator.collectives.schedules.direct import DIRECT, ONE_SHOT, TWO_SHOT
 from simulator.collectives.schedules.logarithmic import HALVING_DOUBLING, PAT
@@ -53,4 +54,4 @@ def schedule(algorithm: str, kind: str, layout: Layout) -> Schedule:
     return SCHEDULES[algorithm][kind](layout)
 
 
-__all__ = ["SCHEDULES", "Layout", "Maker", "Round", "Schedule", "expanded", "schedule"]
+__all__ = ["SCHEDULES", "Layout", "Maker", "Round", "Schedule", "expanded", "schedule", "snake"]

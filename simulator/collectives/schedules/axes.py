@@ -76,6 +76,21 @@ def ring_order(side: int, *, closes: bool) -> Whole:
     return np.concatenate((np.arange(0, side, 2), np.arange(1, side, 2)[::-1]))
 
 
+def snake(shape: tuple[int, ...]) -> Whole:
+    """Ranks of a torus in the order of a ring over neighbours, to and fro along each axis: (ranks,).
+
+    On a torus the step that closes it goes over wraps alone, which no other step uses; it is one hop if the first side
+    is even, and at most one for each axis.
+    """
+    index = np.arange(math.prod(shape))
+    found = np.zeros_like(index)
+    for axis, side in enumerate(shape):
+        stride = math.prod(shape[axis + 1 :])
+        digit = index // stride % side
+        found += np.where(index // (stride * side) % 2 == 1, side - 1 - digit, digit) * stride
+    return found
+
+
 def bundle(box: Box, origin: Whole, before: tuple[int, ...], part: int) -> Whole:
     """Pieces of ``part`` of all ranks that differ from each ``origin`` at most along the axes ``before``."""
     corner = origin.copy()
@@ -152,7 +167,7 @@ def flat(layout: Layout) -> Box:
 
 
 def ring(layout: Layout, sense: int) -> Schedule:
-    """All ranks on one ring, one way round (Patarasuk and Yuan, J. Parallel Distrib. Comput. 69, 2009, 117-124)."""
+    """All ranks on one ring in their order, one way round (Patarasuk and Yuan, J. Parallel Distrib. Comput. 69, 2009, 117-124)."""
     return in_lanes(flat(layout), [(0,)], ("ring",), sense)
 
 
