@@ -167,7 +167,10 @@ def flat(layout: Layout) -> Box:
 
 
 def ring(layout: Layout, sense: int) -> Schedule:
-    """All ranks on one ring in their order, one way round (Patarasuk and Yuan, J. Parallel Distrib. Comput. 69, 2009, 117-124)."""
+    """All ranks on one ring in their order, one way round.
+
+    Patarasuk and Yuan, J. Parallel Distrib. Comput. 69(2), 2009, 117-124.
+    """
     return in_lanes(flat(layout), [(0,)], ("ring",), sense)
 
 
