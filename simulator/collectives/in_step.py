@@ -150,10 +150,18 @@ def of_one(fabric: Fabric, one: FromOne, capacity: Real, chips: int, tolerance: 
     """Everyone to everyone where the flows of one chip speak for all.
 
     A class of links is then one link, as wide as all of them together, for all flows that are translations of one.
+    Flows over the class that needs longest are the slowest and end as one, so that nothing else needs to be known if
+    one of them also has the longest way.
     """
     sizes = np.bincount(fabric.classes)
     width = np.zeros(len(sizes))
     width[fabric.classes] = capacity
+    carried = one.share.sum(axis=0) * chips / sizes
+    loads = carried[fabric.classes]
+    needs = carried / width
+    is_slowest = (one.share[:, needs >= needs.max() * ALIKE] > 0).any(axis=1)
+    if one.delay_s[is_slowest].max() >= one.delay_s.max() * ALIKE:
+        return Solved(one.delay_s.max(keepdims=True), needs.max(keepdims=True), loads)
     rows, which, many = np.unique(one.share, axis=0, return_inverse=True, return_counts=True)
     row, link = np.nonzero(rows)
     merged = Routes(
@@ -163,7 +171,6 @@ def of_one(fabric: Fabric, one: FromOne, capacity: Real, chips: int, tolerance: 
         np.zeros(len(rows)),
     )
     ends = drained(merged, width * sizes / chips, 1.0, delay_s=0.0, tolerance=tolerance).finish_s
-    loads = (one.share.sum(axis=0) * chips / sizes)[fabric.classes]
     return Solved(*kinds(one.delay_s, ends[which.ravel()]), loads)
 
 

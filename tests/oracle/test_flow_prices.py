@@ -279,6 +279,18 @@ def two_level(groups: int, members: int) -> Fabric:
     return fabric_of(graph, B, A)
 
 
+def uneven(slow: int, far: int) -> Fabric:
+    """Pairs of chips on slow links, and all chips on one fast switch that is far: the farthest are not the slowest."""
+    graph = nx.Graph(vertex_transitive=True)
+    graph.add_nodes_from(range(slow * 2), kind="chip")
+    graph.add_nodes_from(range(slow * 2, slow * 2 + 1), kind="switch")
+    for chip in range(slow):
+        graph.add_edge(chip, chip + slow, plane=1, bandwidth_bytes_per_s=B / 50)
+    for chip in range(2 * slow):
+        graph.add_edge(chip, 2 * slow, latency_s=far * A, bandwidth_bytes_per_s=B)
+    return fabric_of(graph, B, A)
+
+
 @pytest.mark.parametrize(
     ("fabric", "routing"),
     [
@@ -289,8 +301,9 @@ def two_level(groups: int, members: int) -> Fabric:
         (torus(2, 3, 4), "dimension-order"),
         (TWIST, ""),
         (two_level(4, 3), ""),
+        (uneven(4, 5), ""),
     ],
-    ids=["2x4", "5", "3x4x5", "spread", "dimension-order", "twisted", "two-level"],
+    ids=["2x4", "5", "3x4x5", "spread", "dimension-order", "twisted", "two-level", "uneven"],
 )
 def test_one_chip_speaks_for_all_where_the_fabric_looks_the_same_from_each(fabric, routing):
     chips = np.flatnonzero(chips_of(fabric))
