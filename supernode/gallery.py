@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 Tell = Callable[[str, int, int], None]
 SHEET = "contact-sheet.png"
 PAGE = "README.md"
-_MOST_WORK = 30_000_000
-"""Chips times edges up to which the all-to-all bound is asked from every chip: some seconds."""
 
 
 @dataclass(frozen=True)
@@ -165,14 +163,14 @@ Rates = tuple[float, float, float]
 def _rates(fabric: Fabric) -> tuple[Rates, str]:
     """Injection, bisection per chip and all-to-all bound [B/s], 0 for what is not known; and the cut."""
     from simulator.fabric import bisection, injection_bytes_per_s
-    from simulator.structure import all_to_all_bytes_per_s
+    from simulator.structure import all_to_all_bytes_per_s, is_quick
 
     injection = injection_bytes_per_s(fabric)
     if fabric.chips == 1:
         return (injection, 0.0, 0.0), ""
     across, cut = bisection(fabric)
-    is_quick = fabric.is_vertex_transitive or fabric.chips * fabric.edges <= _MOST_WORK
-    return (injection, across / fabric.chips, all_to_all_bytes_per_s(fabric) if is_quick else 0.0), cut
+    bound = all_to_all_bytes_per_s(fabric) if is_quick(fabric) else 0.0
+    return (injection, across / fabric.chips, bound), cut
 
 
 def _ends(entry: MachineEntry, stated: Rates) -> tuple[Rates, Rates]:

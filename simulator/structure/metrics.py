@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MOST_UNCOMPILED = 2_000_000
 """Chips times entries up to which arrays answer before a kernel is loaded: a quarter of a second."""
+_MOST_QUICK = 1_000_000_000
+"""Chips times entries that a kernel sweeps in some seconds."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ def all_to_all_bytes_per_s(fabric: Fabric) -> float:
     From one chip, averaged over the edges of a class, where the fabric looks the same from all; summed elsewhere.
     """
     return _rate(fabric, _swept(fabric))
+
+
+def is_quick(fabric: Fabric) -> bool:
+    """Whether the all-to-all bound and the path diversity take seconds rather than minutes."""
+    return fabric.is_vertex_transitive or fabric.chips * len(fabric.indices) <= _MOST_QUICK
 
 
 def path_diversity(fabric: Fabric) -> int:

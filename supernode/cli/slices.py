@@ -220,7 +220,7 @@ def _cut_of_counts(entry: MachineEntry, fabric: MachineFabric, wanted: tuple[int
 def rows_of_slice(report: dict[str, Any]) -> list[tuple[str, str]]:
     """What a table says of a slice beside what it says of any machine."""
     facts = report["slice"]
-    rows = [("all to all", f"{shown(report['all_to_all'])} a chip at most")]
+    rows = []
     if facts["shape"]:
         closed = _closed(facts["wraps"])
         rows.append(("slice", f"{'x'.join(map(str, facts['shape']))} {facts['kind']}, closed axes: {closed}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,8 @@ from supernode.cli.common import console
 from supernode.cli.slices import Asked, Cut, cut, print_slices, rows_of_slice, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import networkx as nx
 
     from simulator.fabric import Fabric
@@ -43,6 +45,7 @@ def topology(
     cubes: Annotated[
         str, typer.Option(metavar="LIST", help="Make the slice of these cubes of the pod, as in 3,17.")
     ] = "",
+    hypothesis: Annotated[str, typer.Option(help="Reading of an undisclosed machine.")] = "",
     is_listing: Annotated[bool, typer.Option("--slices", help="List every legal slice of the machine.")] = False,
 ) -> None:
     """How a machine, or a slice of it, is wired: counts, bisection, distances, levels; as a picture, as GraphML.
@@ -53,7 +56,7 @@ def topology(
     asked = Asked(part, is_twisted, cubes)
     is_bare = graphml is None and machines == 1 and asked == Asked()
     if is_all:
-        if machine or is_listing or not is_bare:
+        if machine or hypothesis or is_listing or not is_bare:
             raise InputError("--all is of every machine", remedy="leave out everything but --plot and --json, or --all")
         from supernode.cli.gallery import print_structures
 
@@ -64,11 +67,9 @@ def topology(
     if is_listing:
         if plot is not None or not is_bare:
             raise InputError("--slices lists all of one machine", remedy="leave out everything but --json, or --slices")
-        import topologies
-
-        print_slices(topologies.entry(machine), as_json=as_json)
+        print_slices(_read_as(machine, hypothesis), as_json=as_json)
         return
-    _answer(_wired(machine, machines, asked), plot, graphml, as_json=as_json)
+    _answer(_wired(machine, hypothesis, machines, asked), plot, graphml, as_json=as_json)
 
 
 def _check_format(plot: Path | None) -> None:
@@ -107,6 +108,7 @@ class _Wiring:
     """A machine, a slice of it, or several with their network, as a graph and in arrays, stated and at both ends."""
 
     entry: MachineEntry
+    hypothesis: str
     network: NetworkEntry | None
     machines: int
     graph: nx.Graph[str]
@@ -118,19 +120,41 @@ class _Wiring:
     cut: Cut | None
 
 
-def _wired(name: str, machines: int, asked: Asked) -> _Wiring:
+def _read_as(name: str, hypothesis: str) -> MachineEntry:
+    """The entry of a machine; under a hypothesis as that reads it, and without the others.
+
+    Raises
+    ------
+    InputError : nothing has this name, or the machine has no such hypothesis
+    """
+    import msgspec
+
+    import topologies
+    from topologies.hypotheses import under
+
+    entry = topologies.entry(name)
+    if not hypothesis:
+        return entry
+    machine = topologies.machine(name, hypothesis)
+    chosen = next(each for each in entry.hypotheses if each.name == hypothesis)
+    read, _ = under(chosen, entry, machine.chip)
+    title = f"{entry.title}, as {hypothesis} has it"
+    return msgspec.structs.replace(read, title=title, reading=machine.reading, hypotheses=())
+
+
+def _wired(name: str, hypothesis: str, machines: int, asked: Asked) -> _Wiring:
     import topologies
     from simulator.fabric import Fabric
     from simulator.machine import slice_of
     from topologies.builders import builder_of, network_builder_of
 
-    entry = topologies.entry(name)
+    entry = _read_as(name, hypothesis)
     most = max(1, _MOST_CHIPS // entry.chips)
     if not 1 <= machines <= most:
         raise InputError(
             f"{machines} is no number of machines to join", where="--machines", remedy=f"write 1 to {most}"
         )
-    machine = topologies.machine(name)
+    machine = topologies.machine(name, hypothesis)
     network = topologies.network_entry(entry.network) if machines > 1 else None
     bounds = _bounds(entry, network)
     found = cut(entry, asked, machines)
@@ -152,7 +176,7 @@ def _wired(name: str, machines: int, asked: Asked) -> _Wiring:
     if any(low < high for low, high in bounds.values()):
         ends = [Fabric.from_graph(graph(Draw({key: bound[end] for key, bound in bounds.items()}))) for end in range(2)]
     levels = found.levels if found else slice_of(machine, entry.chips * machines).levels
-    return _Wiring(entry, network, machines, stated, frozen, ends[0], ends[1], bounds, levels, found)
+    return _Wiring(entry, hypothesis, network, machines, stated, frozen, ends[0], ends[1], bounds, levels, found)
 
 
 def _bounds(entry: MachineEntry, network: NetworkEntry | None) -> dict[str, tuple[float, float]]:
@@ -168,7 +192,6 @@ def _bounds(entry: MachineEntry, network: NetworkEntry | None) -> dict[str, tupl
 
 def _report(wiring: _Wiring) -> dict[str, Any]:
     from simulator.fabric import bisection, cut_bytes_per_s, degree, distances, injection_bytes_per_s, links_per_chip
-    from simulator.structure import all_to_all_bytes_per_s
 
     fabric, network = wiring.fabric, wiring.network
     inside = wiring.entry.fabric.link.bandwidth
@@ -179,6 +202,7 @@ def _report(wiring: _Wiring) -> dict[str, Any]:
     report: dict[str, Any] = {
         "schema": 1,
         "machine": wiring.entry.name,
+        "hypothesis": wiring.hypothesis or None,
         "machines": wiring.machines,
         "network": network.name if network else None,
         "chips": fabric.chips,
@@ -192,12 +216,12 @@ def _report(wiring: _Wiring) -> dict[str, Any]:
         "bisection": _quantity([cut_bytes_per_s(each, cut) for each in three], between) | {"cut": cut},
         "diameter": far.diameter,
         "mean_distance": far.mean,
+        **_structure(three, inside),
         "levels": [_level(level, wiring.bounds) for level in wiring.levels],
         "reading": wiring.entry.reading,
     }
     if wiring.cut:
         report["slice"] = wiring.cut.facts
-        report["all_to_all"] = _quantity([all_to_all_bytes_per_s(each) for each in three], inside)
         turn = getattr(wiring.entry.fabric, "reconfiguration", None)
         if turn is not None and any(wiring.cut.facts["wraps"]):
             report["reconfiguration"] = _quantity([turn.si, turn.si_low, turn.si_high], turn)
@@ -205,6 +229,20 @@ def _report(wiring: _Wiring) -> dict[str, Any]:
         rates = [injection_bytes_per_s(each, scale_out=True) for each in three]
         report["network_injection"] = _quantity(rates, between)
     return report
+
+
+def _structure(three: Sequence[Fabric], rate: Figure) -> dict[str, Any]:
+    """All-to-all bound, ways between the farthest chips, what a failure takes; None for what would take minutes."""
+    from simulator.structure import all_to_all_bytes_per_s, is_quick, loss_of_link, loss_of_switch, path_diversity
+
+    fabric = three[0]
+    quick = is_quick(fabric)
+    return {
+        "all_to_all": _quantity([all_to_all_bytes_per_s(each) for each in three], rate) if quick else None,
+        "path_diversity": path_diversity(fabric) if quick else None,
+        "switch_loss": asdict(loss_of_switch(fabric)) if fabric.switches else None,
+        "link_loss": asdict(loss_of_link(fabric)),
+    }
 
 
 def _level(level: Level, bounds: dict[str, tuple[float, float]]) -> dict[str, Any]:
@@ -255,6 +293,7 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
         ("diameter", f"{report['diameter']} edges between two chips"),
         ("mean distance", f"{report['mean_distance']:.4f} edges between two chips"),
     ]
+    rows += _rows_of_structure(report)
     if wiring.cut:
         rows += rows_of_slice(report)
     for row in rows:
@@ -277,3 +316,18 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
     )
     if report["reading"]:
         out.print(Text(f"Reading: {report['reading']}", style="italic"))
+
+
+def _rows_of_structure(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a table says of traffic among all chips, of ways, and of failures."""
+    bound, ways = report["all_to_all"], report["path_diversity"]
+    losses = [(f"loss of a {part}", report[f"{part}_loss"]) for part in ("switch", "link")]
+    return [
+        ("all to all", f"{shown(bound)} a chip at most" if bound else "too large to ask from every chip"),
+        ("ways without a common link", f"{ways:,} between the farthest chips" if ways else "–"),
+        *(
+            (name, f"{loss['injection']:.3g} of a chip's injection, {loss['bisection']:.3g} of the bisection")
+            for name, loss in losses
+            if loss
+        ),
+    ]

@@ -6,12 +6,21 @@ import dataclasses
 
 import msgspec
 import networkx as nx
+import numpy as np
 import pytest
 
 import topologies
 from simulator.errors import InputError
 from simulator.fabric import Fabric, distances, injection_bytes_per_s
-from simulator.structure import all_to_all_bytes_per_s, loss_of_link, loss_of_switch, path_diversity, structure
+from simulator.structure import (
+    all_to_all_bytes_per_s,
+    kernels,
+    loss_of_link,
+    loss_of_switch,
+    metrics,
+    path_diversity,
+    structure,
+)
 from tests.support_fabrics import LINK, figure, frozen
 from topologies.builders import builder_of
 from topologies.builders.torus import shapes, slice_graph, twist_of, twistable, twisted
@@ -149,6 +158,33 @@ def test_the_all_to_all_bound_equals_following_every_packet(fabric):
     everywhere = dataclasses.replace(built, is_vertex_transitive=False)
     assert all_to_all_bytes_per_s(everywhere) == pytest.approx(expected, rel=1e-9)
     assert all_to_all_bytes_per_s(built) <= injection_bytes_per_s(built) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("fabric", SMALL, ids=IDS)
+def test_the_compiled_sweep_the_plain_one_and_the_one_over_arrays_agree(fabric, monkeypatch):
+    everywhere = dataclasses.replace(frozen(fabric), is_vertex_transitive=False)
+    is_chip = np.array([kind == "chip" for kind in everywhere.kinds])
+    rates = everywhere.bandwidth_bytes_per_s * everywhere.links
+    sweep = (np.flatnonzero(is_chip), is_chip, everywhere.indptr, everywhere.indices.astype(np.int32), rates)
+    for plain, fast in zip(kernels.uniform_loads(*sweep), kernels.uniform_loads_fast(*sweep), strict=True):
+        assert plain.tobytes() == fast.tobytes()
+    over_arrays = structure(everywhere)
+    monkeypatch.setattr(metrics, "_MOST_UNCOMPILED", 0)
+    compiled = structure(everywhere)
+    assert compiled.all_to_all_bytes_per_s == pytest.approx(over_arrays.all_to_all_bytes_per_s, rel=1e-9)
+    assert compiled.path_diversity == over_arrays.path_diversity
+
+
+@pytest.mark.parametrize("name", [name for name in topologies.names("machines") if topologies.entry(name).chips <= 640])
+def test_machines_that_claim_to_look_the_same_from_every_chip_do(name, monkeypatch):
+    monkeypatch.setattr(metrics, "_MOST_UNCOMPILED", 0)
+    entry = topologies.entry(name)
+    for fabric in [entry.fabric, *(each.fabric for each in entry.hypotheses if each.fabric is not None)]:
+        built = frozen(fabric)
+        claimed, found = structure(built), structure(dataclasses.replace(built, is_vertex_transitive=False))
+        for quantity in ("all_to_all_bytes_per_s", "mean_distance"):
+            assert getattr(claimed, quantity) == pytest.approx(getattr(found, quantity), rel=1e-9)
+        assert (claimed.diameter, claimed.path_diversity) == (found.diameter, found.path_diversity)
 
 
 @pytest.mark.parametrize("fabric", SMALL, ids=IDS)

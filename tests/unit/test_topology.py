@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import msgspec
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 import topologies
 from simulator.errors import InputError
 from simulator.fabric import Fabric, injection_bytes_per_s
+from simulator.structure import metrics, structure
 from supernode.cli.topology import topology
 from supernode.plots.topology import plot_topology, rendered
 from tests.support_fabrics import frozen, link
@@ -246,6 +248,50 @@ def test_several_machines_are_joined_by_their_network():
     assert [level["size"] for level in found["levels"]] == [8, 4]
 
 
+@pytest.mark.parametrize("name", ["gb200-nvl72", "trn3-ultraserver-gen2", "tpu-v2", "atlas-800-910a"])
+def test_the_answer_has_every_metric_of_the_structure(name):
+    found, known = answer(name), structure(frozen(topologies.entry(name).fabric))
+    assert found["degree"] == known.degree
+    assert (found["diameter"], found["mean_distance"]) == (known.diameter, known.mean_distance)
+    assert found["injection"]["value"] == known.injection_bytes_per_s
+    assert (found["bisection"]["value"], found["bisection"]["cut"]) == (known.bisection_bytes_per_s, known.cut)
+    assert found["all_to_all"]["value"] == known.all_to_all_bytes_per_s
+    assert found["all_to_all"]["low"] <= known.all_to_all_bytes_per_s <= found["all_to_all"]["high"]
+    assert found["path_diversity"] == known.path_diversity
+    assert found["switch_loss"] == (dataclasses.asdict(known.switch_loss) if found["switches"] else None)
+    assert found["link_loss"] == dataclasses.asdict(known.link_loss)
+    said = run(name).stdout
+    for row in ("all to all", "ways without a common link", "loss of a link"):
+        assert row in said
+    assert ("loss of a switch" in said) == (found["switches"] > 0)
+
+
+def test_what_would_take_minutes_is_left_open(monkeypatch):
+    monkeypatch.setattr(metrics, "_MOST_QUICK", 0)
+    found = answer("trn3-ultraserver-gen2")
+    assert found["all_to_all"] is None
+    assert found["path_diversity"] is None
+    assert "too large to ask from every chip" in run("trn3-ultraserver-gen2").stdout
+    assert answer("gb200-nvl72")["all_to_all"] is not None  # from one chip
+
+
+def test_a_hypothesis_brings_its_own_wiring_and_its_own_figures():
+    own, clos = answer("atlas-950-1024"), answer("atlas-950-1024", "--hypothesis", "full-clos")
+    assert (own["hypothesis"], clos["hypothesis"]) == (None, "full-clos")
+    assert own["chips"] == clos["chips"]
+    assert own["switches"] < clos["switches"]
+    # Every port of a chip into switches that are not oversubscribed: what it sends, it sends to all alike.
+    assert clos["all_to_all"]["value"] == pytest.approx(clos["injection"]["value"])
+    entry = topologies.entry("scalex640")
+    for each in entry.hypotheses:
+        if "fabric.link.bandwidth" in each.figures:
+            rate = each.figures["fabric.link.bandwidth"]
+            found = answer("scalex640", "--hypothesis", each.name)["injection"]
+            ends = [entry.fabric.leaves * value for value in (rate.si_low, rate.si, rate.si_high)]
+            assert [found["low"], found["value"], found["high"]] == pytest.approx(ends)
+    assert "as full-clos has it" in " ".join(run("atlas-950-1024", "--hypothesis", "full-clos").stdout.split())
+
+
 def test_the_table_is_legible_at_80_columns(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     result = run("cloudmatrix384")
@@ -261,6 +307,9 @@ def test_the_table_is_legible_at_80_columns(monkeypatch):
         (["ironwod-9216"], "did you mean ironwood-9216"),
         (["hgx-h100", "--machines", "0"], r"--machines: 0 is no number of machines"),
         (["hgx-h100", "--machines", str(10**12)], r"write 1 to \d+"),
+        (["scalex640", "--hypothesis", "per-64"], r"did you mean per-640|known: .*per-640"),
+        (["hgx-h100", "--hypothesis", "any"], r"hgx-h100 has no hypotheses"),
+        (["--all", "--hypothesis", "any"], r"--all is of every machine"),
         (["hgx-h100", "--plot", "fabric.jpg"], r"--plot fabric.jpg: cannot draw a .jpg"),
         (["hgx-h100", "--plot", "fabric"], r"cannot draw a file without suffix"),
     ],
