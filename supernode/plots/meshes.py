@@ -269,7 +269,7 @@ def _board_inset(ax: Axes, graph: nx.Graph[str], chips: list[str], sides: tuple[
     step = 3.4 / max(tall, wide)
     left, high = 12.9 - step * (wide - 1) / 2, 4.75 + step * (tall - 1) / 2
     spots = {chip: (left + step * (i % wide), high - step * (i // wide)) for i, chip in enumerate(chips[: tall * wide])}
-    inner = [(spots[u], spots[v]) for u, v in graph.subgraph(list(spots)).edges]
+    inner = [(spots[u], spots[v]) for u, v in graph.edges if u in spots and v in spots]
     sheet.lines(ax, inner, sheet.COLOURS[0], 2.2)
     for index, (x, y) in enumerate(spots.values()):
         if index % wide in {0, wide - 1}:
