@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 
 from simulator.errors import InputError
-from supernode.cli import catalogue, collective, compare, gallery, import_, plan, topology, validate
+from supernode.cli import catalogue, collective, compare, fit, gallery, import_, plan, topology, validate
 
 BAD_INPUT, NOTHING_FEASIBLE, OUR_BUG, INTERRUPTED = 2, 3, 70, 130
 DEBUG = "SUPERNODE_DEBUG"
@@ -34,6 +34,7 @@ app.command("gallery")(gallery.gallery)
 app.command("validate")(validate.validate)
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(import_.app, name="import")
+app.add_typer(fit.app, name="fit")
 
 
 @app.callback()

@@ -1,0 +1,125 @@
+"""Writes a machine with fitted constants: a copy of its file, the fitted figures in the place of the catalogue's."""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import topologies
+from simulator.errors import InputError
+from simulator.files import read_text, write_whole
+from simulator.units import factor
+from supernode.fitting.closed_form import ClosedFit, Constant, median_error
+from topologies.imports.machine_file import machine_name, template, toml
+from topologies.load import FIELDS, ROOT
+
+SOURCE = "fitted-file"
+DIGITS = 5
+_STEP = re.compile(r"[^.\[\]]+")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the machine's name, its file, and that of its network where constants of it were fitted."""
+
+    name: str
+    path: Path
+    network: Path | None
+
+
+def write_machine(out: Path, like: str, network: str, fit: ClosedFit, measured: Path) -> Written:
+    """Write the machine ``like`` with the constants of a fit into ``out``, and read it back.
+
+    A network whose constants were fitted is written beside it, under the machine's name with ``-network`` behind it.
+
+    Parameters
+    ----------
+    network : what joins several machines instead of the machine's own; empty for that
+    measured : the file that the constants were fitted to
+
+    Raises
+    ------
+    InputError : the file is the one that was read, cannot be written, or the reader of machines refuses it
+    """
+    if out.suffix.lower() != ".toml":
+        raise InputError(f"{out.name!r} is no TOML file", where="--out", remedy=f"write into {out.stem or 'mine'}.toml")
+    if out.exists() and measured.exists() and out.samefile(measured):
+        raise InputError("is the file to read", where=f"--out {out}", remedy="write into another one")
+    name = machine_name(out)
+    table = copy.deepcopy(template(like))
+    fitted = [each for each in fit.constants if each.is_fitted]
+    by_place: dict[str, list[tuple[str, Constant]]] = {}
+    for each in fitted:
+        place, _, path = each.key.split("/", 2)
+        by_place.setdefault(place, []).append((path.partition("@")[0], each))
+    for field, folder in FIELDS.items():
+        if folder in by_place and isinstance(table.get(field), str):
+            shared = ROOT / folder / f"{table[field]}.toml"
+            table[field] = tomllib.loads(read_text(shared))
+        for path, each in by_place.get(folder, []):
+            _put(table[field], path, each, fit, measured)
+    for path, each in by_place.get("machine", []):
+        _put(table, path, each, fit, measured)
+        for hypothesis in table.get("hypotheses", []):
+            hypothesis.get("figures", {}).pop(path, None)
+    own = {SOURCE: {"title": f"{_plain(measured.name)}, measured collectives to which constants were fitted"}}
+    table |= {"name": name, "title": f"{table['title'][:200]}, fitted to {_plain(measured.name)}", "aliases": []}
+    table["sources"] = table.get("sources", {}) | own
+    table["network"] = topologies.resolve("networks", network) if network else table["network"]
+    beside = None
+    if "network" in by_place:
+        beside = out.parent / f"{name}-network.toml"
+        write_whole(beside, _network(table["network"], beside.stem, by_place["network"], fit, measured))
+        table["network"] = beside.stem
+    head = f"# {like} with constants fitted to {_plain(measured.name)} by `supernode fit collective`.\n"
+    write_whole(out, head + toml(table))
+    topologies.machine(str(out))
+    return Written(name, out, beside)
+
+
+def _network(network: str, name: str, fitted: list[tuple[str, Constant]], fit: ClosedFit, measured: Path) -> str:
+    table = tomllib.loads(read_text(ROOT / "networks" / f"{topologies.resolve('networks', network)}.toml"))
+    for path, each in fitted:
+        _put(table, path, each, fit, measured)
+    table |= {"name": name, "aliases": []}
+    return f"# {network} with constants fitted to {_plain(measured.name)}.\n" + toml(table)
+
+
+def _put(table: Any, path: str, constant: Constant, fit: ClosedFit, measured: Path) -> None:
+    """Replace the figure at a dotted path by the fitted one, which keeps what the catalogue states beside it."""
+    *steps, last = _STEP.findall(path)
+    for step in steps:
+        table = table[int(step)] if isinstance(table, list) else table[step]
+    before = constant.figure
+    scale = factor(before.unit, before.dimension)
+    value, low, high = (float(f"{each / scale:.{DIGITS}g}") for each in (constant.value, constant.low, constant.high))
+    error = median_error(fit.after) or 0.0
+    figure: dict[str, Any] = {
+        "value": value,
+        "unit": before.unit,
+        "low": min(low, value),
+        "high": max(high, value),
+        "kind": "derived",
+        "source": SOURCE,
+        "locator": f"{len(fit.rows)} rows of {_plain(measured.name)}, median error {error:.1%}",
+        "note": f"90 % range. Before: {before.value:g} ({before.low:g} to {before.high:g}) {before.unit}.",
+    }
+    if before.kind != "assumed" and before.value != value:
+        figure["choice"] = "Fitted to measurements of this very machine."
+        figure["others"] = [_other(before)]
+    table[last] = figure
+
+
+def _other(figure: Any) -> dict[str, Any]:
+    stated: Mapping[str, Any] = {name: getattr(figure, name) for name in ("value", "kind", "source", "locator", "date")}
+    return {name: value for name, value in stated.items() if value != ""}
+
+
+def _plain(text: str) -> str:
+    """A file name as it may stand in a line of text."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:120]
