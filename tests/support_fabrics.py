@@ -9,7 +9,7 @@ from simulator.figures import Figure, settle
 from simulator.machine import Link
 from topologies.builders import builder_of
 from topologies.builders.torus import slice_graph
-from topologies.fabrics import Torus
+from topologies.fabrics import SwitchedSleds, Torus
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,6 +35,19 @@ def link(bandwidth_gb_per_s: float = 100, latency_us: float = 1, fraction: float
 
 
 LINK = link()
+
+
+TRN3 = SwitchedSleds(
+    racks=2,
+    sleds_per_rack=18,
+    chips_per_sled=4,
+    rack_switches=2,
+    sled_links=4,
+    rack_links=5,
+    twin_links=2,
+    link=LINK,
+)
+"""Two racks of sleds as Trn3 UltraServers have them."""
 
 
 def torus_of(*sides: int) -> Torus:

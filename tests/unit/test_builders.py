@@ -18,6 +18,7 @@ from simulator.fabric import (
     injection_bytes_per_s,
     injection_of_levels,
 )
+from tests import support_fabrics
 from tests.support_fabrics import frozen, link
 from topologies.builders import BUILDERS, builder_of
 from topologies.fabrics import Dragonfly, FixedTorus, FullMesh, HammingMesh, MeshedRacks, PcieTree, SwitchedSleds
@@ -29,16 +30,7 @@ def levels(fabric, chips):
 
 RACK = MeshedRacks(dims=(8, 8), racks=1, planes=4, spines=64, link=link(56))
 SUPERPOD = msgspec.structs.replace(RACK, racks=128)
-TRN3 = SwitchedSleds(
-    racks=2,
-    sleds_per_rack=18,
-    chips_per_sled=4,
-    rack_switches=2,
-    sled_links=4,
-    rack_links=5,
-    twin_links=2,
-    link=link(64),
-)
+TRN3 = msgspec.structs.replace(support_fabrics.TRN3, link=link(64))
 SMALL = [
     MeshedRacks(dims=(3, 2), racks=3, planes=2, spines=4, mesh_links=(2, 1), up_links=2, link=link(10)),
     MeshedRacks(dims=(4,), racks=2, planes=3, spines=4, mesh_links=(3,), link=link(50)),

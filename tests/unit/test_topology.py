@@ -18,6 +18,7 @@ from simulator.fabric import Fabric, injection_bytes_per_s
 from simulator.structure import metrics, structure
 from supernode.cli.topology import topology
 from supernode.plots.topology import plot_topology, rendered
+from tests import support_fabrics
 from tests.support_fabrics import frozen, link
 from topologies.builders import builder_of, join
 from topologies.builders.torus import slice_graph
@@ -30,7 +31,6 @@ from topologies.fabrics import (
     MeshedRacks,
     PcieTree,
     StarPlanes,
-    SwitchedSleds,
 )
 
 APP = typer.Typer()
@@ -41,16 +41,7 @@ MACHINES = topologies.names("machines")
 LINK = link(bandwidth_gb_per_s=50)
 DRAGONFLY = Dragonfly(groups=9, nodes=4, chips_per_node=8, local_links=4, global_links=2, link=LINK)
 TREE = PcieTree(hosts=4, switches=4, chips_per_switch=4, uplinks=1, host_links=2, link=LINK)
-SLEDS = SwitchedSleds(
-    racks=2,
-    sleds_per_rack=18,
-    chips_per_sled=4,
-    rack_switches=2,
-    sled_links=4,
-    rack_links=5,
-    twin_links=2,
-    link=LINK,
-)
+SLEDS = msgspec.structs.replace(support_fabrics.TRN3, link=LINK)
 SPINES = LeafSpine(groups=32, chips_per_group=8, chips_per_node=8, leaves=4, spines=18, oversubscription=2.0, link=LINK)
 
 
