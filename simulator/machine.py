@@ -31,6 +31,8 @@ from simulator.figures import (
 Dtype = Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4"]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 Line = Annotated[str, msgspec.Meta(max_length=2000)]
+Said = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+"""A line that says something."""
 MOST_CHIPS = 1_048_576
 """More chips than any announced cluster has; what asks for more is a slip of the keys."""
 Count = Annotated[int, msgspec.Meta(ge=1, le=MOST_CHIPS)]
@@ -75,16 +77,17 @@ class Dates(Entry, frozen=True):
 
 
 class Chip(Entry, frozen=True):
-    """One accelerator package."""
+    """One accelerator package, which programs see as ``devices`` devices."""
 
     name: Name
-    title: Line
-    vendor: Line
+    title: Said
+    vendor: Said
     peak: dict[Dtype, Flops]
     matmul: Matmul
     hbm: Memory
     power: ChipPower
     price: Usd | None = None
+    devices: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     dates: Dates | None = None
     note: Line = ""
 
@@ -109,7 +112,8 @@ class Link(Entry, frozen=True):
 
     ``bandwidth`` [B/s] as the vendor states it; ``latency`` [s] of one hop in hardware; ``fraction`` [1] of the
     bandwidth that large collectives reach on it; ``start`` [s] that software adds to every step of a collective
-    (synchronisation, protocol); ``reduction`` where the switches behind it can reduce.
+    (synchronisation, protocol); ``ramp`` [1], the share of a pipeline's filling that cutting messages into chunks does
+    not hide (none: as if they were never cut); ``reduction`` where the switches behind it can reduce.
     """
 
     family: Name
@@ -117,6 +121,7 @@ class Link(Entry, frozen=True):
     latency: Seconds
     fraction: Ratio
     start: Seconds
+    ramp: Ratio | None = None
     reduction: Reduction | None = None
 
 
@@ -174,14 +179,11 @@ class Software(Entry, frozen=True):
     """A library of collectives.
 
     ``collective_launch`` [s] of one operation, whatever its size; ``call`` [s], the least time from one call to the
-    next in a program that calls them one by one, as nccl-tests does; ``ramp`` [1], the share of a pipeline's filling
-    that it does not hide (0: none, as if messages were never cut into chunks); ``algorithms`` that it has (all if
-    empty).
+    next in a program that calls them one by one, as nccl-tests does; ``algorithms`` that it has (all if empty).
     """
 
     collective_launch: Seconds
     call: Seconds | None = None
-    ramp: Ratio | None = None
     algorithms: Annotated[tuple[Algorithm, ...], msgspec.Meta(max_length=32)] = ()
 
 
@@ -231,7 +233,7 @@ class Hypothesis(Entry, frozen=True):
 
     name: Name
     weight: Annotated[float, msgspec.Meta(ge=0, le=1)]
-    reason: Line
+    reason: Said
     figures: dict[str, Figure] = {}
 
 

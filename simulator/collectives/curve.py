@@ -32,15 +32,19 @@ if TYPE_CHECKING:
     from simulator.machine import Slice
 
 Grade = Literal["measured", "fitted", "datasheet", "analogy"]
-"""How sure a time is. ``measured``: read off between measured sizes of this system; ``fitted``: on a curve through several
-measured sizes of this family, kind and number of ranks; ``analogy``: the same moved to other ranks or links, to the twin
-of a kind, or away from the one size that was measured; ``datasheet``: from stated rates, nothing measured."""
+"""How sure a time is.
+
+``measured``: read off between measured sizes of this system; ``fitted``: on a curve through several measured sizes of
+this family, kind and number of ranks; ``analogy``: the same moved to other ranks or links, to the twin of a kind, or
+away from the one size that was measured; ``datasheet``: from stated rates, nothing measured.
+"""
 
 REACH = 4.0
 """Sizes and ranks up to this factor beyond the measured ones are answered; neighbours up to this factor away are read
 off between."""
 APART = 1.5
-"""Factor by which the band of an analogy, or of one size alone, is wider on both sides: our judgement, nothing else."""
+"""Factor by which the band of an analogy, or of one size alone, is wider on both sides, and the latency of every curve:
+hosts, drivers and libraries of two sites differ more than runs on one. Our judgement, nothing else."""
 SAME_RATE = 0.01
 """Links are the same where their rates differ by less than this share."""
 TWINS = {"all-gather": "reduce-scatter", "reduce-scatter": "all-gather"}
@@ -225,6 +229,7 @@ def price_curve(
         _refuse_far(size_bytes, curve)
         grade = "analogy" if curve.grade == "measured" else grade
     low, high = curve.spread
+    site_s = min(curve.terms.latency_s, seconds)
     bounds = bounds_of(number, size_bytes, group, "in-network")
     least = max(bounds.injection_s, bounds.link_s, bounds.bisection_s, bounds.latency_s - group.launch_s)
     taken = max(seconds, least)
@@ -233,8 +238,8 @@ def price_curve(
         size_bytes=size_bytes,
         ranks=group.ranks,
         seconds=taken,
-        low_s=max(least, min(taken, seconds * low)),
-        high_s=max(taken, seconds * high),
+        low_s=max(least, min(taken, seconds * low - site_s * (1 - 1 / APART))),
+        high_s=max(taken, seconds * high + site_s * (APART - 1)),
         grade=grade,
         basis=basis,
         is_clamped=seconds < least,

@@ -127,7 +127,6 @@ def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArr
 
     inside, outside = [], []
     inner = None
-    ramp = draw(software.ramp) if software.ramp else 0.0
     library = float(sum(1 << ALGORITHMS.index(name) for name in software.algorithms or ALGORITHMS))
     for line, level in enumerate(levels):
         is_shared = level.kind == "switch" and level.link is inner
@@ -142,6 +141,7 @@ def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArr
         kind = _LEVEL_KINDS[level.kind]
         reduction = level.link.reduction if level.kind == "switch" else None
         rate = level.links * draw(level.link.bandwidth) * draw(reduction.fraction) if reduction else 0.0
+        ramp = draw(level.link.ramp) if level.link.ramp else 0.0
         last = (float(line), rate, draw(reduction.start) if reduction else 0.0, ramp, library)
         if block > 1:
             inside.append((kind, float(block), *row, 1.0, float(level.size), *last))

@@ -7,7 +7,7 @@ all-to-all all that one rank sends, send/recv the message.
 Every algorithm comes down to the time D in which its pipeline fills (steps times what each costs whatever its size) and
 the time V in which its bytes pass. Hardware alone takes D + V; a library that cuts messages into chunks takes up to
 D + V + 2 sqrt(D V) at the best number of chunks (Sanders, Speck and Traeff, Parallel Computing 35, 2009, section 3).
-``RAMP`` is the share of the last term.
+``RAMP`` is the share of the last term; several levels in one step have that of the outermost.
 """
 
 from __future__ import annotations
@@ -85,22 +85,13 @@ def axis_scatter_seconds(rows, i, size_bytes, ways):
 
 
 @register_jitable
-def level_scatter_seconds(rows, i, size_bytes):
-    """Reduce-scatter (or all-gather) inside switch or mesh ``i``, in one step to all [s]."""
+def level_scatter(rows, i, size_bytes):
+    """Reduce-scatter (or all-gather) in one step inside switch or mesh ``i``: time to fill, time to pass [s]."""
     members = rows[i, SIZE]
     passing = size_bytes / (members * rows[i, BANDWIDTH])
     if rows[i, KIND] == SWITCH:
         passing *= members - 1
-    return filled(rows[i, START] + rows[i, LATENCY], passing, rows[i, RAMP])
-
-
-@register_jitable
-def level_pass_seconds(rows, i, size_bytes, kind, passes):
-    """All passes of a hierarchical collective through switch or mesh ``i`` [s], reduced on the way where that pays."""
-    seconds = passes * level_scatter_seconds(rows, i, size_bytes)
-    if kind == ALL_REDUCE and rows[i, REDUCE] > 0 and rows[i, SIZE] >= LEAST_REDUCED:
-        return min(seconds, reduced_seconds(rows, i, size_bytes))
-    return seconds
+    return rows[i, START] + rows[i, LATENCY], passing
 
 
 @register_jitable
@@ -122,7 +113,8 @@ def rotated_scatter_seconds(rows, count, size_bytes):
             if rows[i, KIND] == AXIS:
                 longest = max(longest, axis_scatter_seconds(rows, i, left, 2.0))
             else:
-                longest = max(longest, level_scatter_seconds(rows, i, left))
+                fill, passing = level_scatter(rows, i, left)
+                longest = max(longest, filled(fill, passing, rows[i, RAMP]))
         total += longest
     return total
 
@@ -176,14 +168,29 @@ def swing_seconds(rows, size_bytes):
 
 
 @register_jitable
-def reduced_seconds(rows, i, size_bytes):
-    """All-reduce (or reduce-scatter and all-gather) by the switches of row ``i`` [s].
+def reduced(rows, i, size_bytes):
+    """All-reduce (or reduce-scatter and all-gather) by the switches of row ``i``: time to fill, time to pass [s].
 
     Of n members each sends its buffer up once and its n-th part of the sum back, and receives as much: n + 1 n-ths in
     each direction (multimem loads and stores of NVLink SHARP, as NCCL's NVLS uses them).
     """
     members = rows[i, SIZE]
-    return filled(rows[i, REDUCE_START], size_bytes * (members + 1) / (members * rows[i, REDUCE]), rows[i, RAMP])
+    return rows[i, REDUCE_START], size_bytes * (members + 1) / (members * rows[i, REDUCE])
+
+
+@register_jitable
+def level_passes(rows, i, size_bytes, kind, passes):
+    """All passes of a hierarchical collective through switch or mesh ``i``: time to fill, time to pass [s].
+
+    Switches that reduce do so where their pass is the shorter.
+    """
+    fill, passing = level_scatter(rows, i, size_bytes)
+    fill, passing = passes * fill, passes * passing
+    if kind == ALL_REDUCE and rows[i, REDUCE] > 0 and rows[i, SIZE] >= LEAST_REDUCED:
+        on_the_way, through = reduced(rows, i, size_bytes)
+        if on_the_way + through < fill + passing:
+            return on_the_way, through
+    return fill, passing
 
 
 @register_jitable
@@ -191,32 +198,39 @@ def hierarchical_seconds(rows, size_bytes, kind, passes):
     """Scatter (and gather back: ``passes`` = 2) level by level, cut into chunks so that levels overlap [s].
 
     The leading axes form one level (a torus); every other row is a level that works on what those below have left to
-    one chip. With c chunks the first takes the sum of all levels, each further one the slowest level:
-    T = sum_i t_i(n/c) + (c - 1) max_i t_i(n/c), at the best c of 1, 4, 16. Levels that use the same ports do not
-    overlap, and count as one in the maximum.
+    one chip. Level i fills in D_i and passes its bytes in V_i. With c chunks the first takes the sum of all levels and
+    each further one the slowest level m: T(c) = sum (D_i + V_i / c) + (c - 1) V_m / c + c D_m at most, at the best c;
+    or all goes at once. Levels that use the same ports do not overlap, and count as one level in m.
     """
     count = axes(rows)
-    best = math.inf
-    chunks = 1.0
-    while chunks <= 16:
-        left = size_bytes / chunks
-        total = 0.0
-        longest = 0.0
-        ports = 0.0
-        if count > 0:
-            total = passes * rotated_scatter_seconds(rows, count, left)
-            longest = total
-            for i in range(count):
-                left /= rows[i, SIZE]
-        for i in range(count, rows.shape[0]):
-            seconds = level_pass_seconds(rows, i, left, kind, passes)
-            total += seconds
-            ports = ports + seconds if rows[i, WRAPS] == 1 else seconds
-            longest = max(longest, ports)
+    fills = 0.0
+    passings = 0.0
+    slowest_fill = 0.0
+    slowest = 0.0
+    ramp = rows[0, RAMP]
+    ports_fill = 0.0
+    ports = 0.0
+    left = size_bytes
+    if count > 0:
+        passings = passes * rotated_scatter_seconds(rows, count, size_bytes)
+        fills = passes * rotated_scatter_seconds(rows, count, 0.0)
+        passings -= fills
+        slowest, slowest_fill = passings, fills
+        for i in range(count):
             left /= rows[i, SIZE]
-        best = min(best, total + (chunks - 1) * longest)
-        chunks *= 4
-    return best
+    for i in range(count, rows.shape[0]):
+        fill, passing = level_passes(rows, i, left, kind, passes)
+        fills += fill
+        passings += passing
+        is_shared = rows[i, WRAPS] == 1
+        ports_fill = ports_fill + fill if is_shared else fill
+        ports = ports + passing if is_shared else passing
+        if ports > slowest:
+            slowest, slowest_fill, ramp = ports, ports_fill, rows[i, RAMP]
+        left /= rows[i, SIZE]
+    whole = fills + passings + 2 * ramp * math.sqrt(slowest_fill * slowest)
+    chunked = fills + slowest + 2 * math.sqrt(slowest_fill * (passings - slowest + ramp * ramp * slowest))
+    return min(whole, chunked)
 
 
 @register_jitable
@@ -248,7 +262,7 @@ def all_to_all_seconds(rows, size_bytes):
             latency = max(latency, rows[i, LATENCY])
             longest = max(longest, leaving / width)
         inside *= members
-    return filled(start + latency, longest, rows[0, RAMP])
+    return filled(start + latency, longest, rows[-1, RAMP])
 
 
 @register_jitable
@@ -267,7 +281,7 @@ def ring_seconds(kind, size_bytes, rows, ways):
     if kind == BROADCAST:
         return pipelined_tree_seconds(size_bytes, count - 1, alpha, bandwidth)
     steps = has_scatter(kind) * (count - 1)
-    return filled(steps * alpha, steps * size_bytes / (count * bandwidth), rows[0, RAMP])
+    return filled(steps * alpha, steps * size_bytes / (count * bandwidth), rows[-1, RAMP])
 
 
 @register_jitable
@@ -275,7 +289,7 @@ def scatter_seconds(size_bytes, steps, rows):
     """Reduce-scatter (or all-gather) in ``steps`` steps of every rank with ranks anywhere in the group [s]."""
     count = ranks(rows)
     passing = size_bytes * (count - 1) / (count * flat_bandwidth(rows))
-    return filled(steps * step_latency(rows), passing, rows[0, RAMP])
+    return filled(steps * step_latency(rows), passing, rows[-1, RAMP])
 
 
 @register_jitable
@@ -290,7 +304,7 @@ def tree_seconds(kind, size_bytes, rows):
 def one_shot_seconds(size_bytes, rows):
     """All-reduce in one step: every rank sends all it has to every other [s]."""
     passing = size_bytes * (ranks(rows) - 1) / flat_bandwidth(rows)
-    return filled(step_latency(rows), passing, rows[0, RAMP])
+    return filled(step_latency(rows), passing, rows[-1, RAMP])
 
 
 @register_jitable
@@ -318,7 +332,8 @@ def full_mesh_seconds(rows, size_bytes):
 def in_network_seconds(rows, size_bytes):
     """All-reduce by the switches of a group that has no other level [s]; infinite where they do not reduce."""
     if rows.shape[0] == 1 and rows[0, REDUCE] > 0 and rows[0, SIZE] >= LEAST_REDUCED:
-        return reduced_seconds(rows, 0, size_bytes)
+        fill, passing = reduced(rows, 0, size_bytes)
+        return filled(fill, passing, rows[0, RAMP])
     return math.inf
 
 

@@ -295,7 +295,25 @@ def resettle(chosen, count, most, is_chosen, seen, uses, state, work):
         count = choose_disturbed(chosen, count, count, is_chosen, seen, uses, state, work[1])
     for index in range(count):
         is_chosen[chosen[index]] = False
+    if count > most:
+        take_back(chosen, count, uses, state)
     return count <= most
+
+
+@register_jitable
+def take_back(chosen, count, uses, state):
+    """Leave ``count`` chosen flows without a rate, as if they had only just begun, and their links without their load.
+
+    After an attempt that is given up they may hold rates that are not those of the end: none at all on a full link.
+    """
+    first, link, share, _, _ = uses
+    rate, _, room = state
+    for index in range(count):
+        flow = chosen[index]
+        if rate[flow] < math.inf:
+            for entry in range(first[flow], first[flow + 1]):
+                room[link[entry], LOAD] -= share[entry] * rate[flow]
+            rate[flow] = math.inf
 
 
 @register_jitable

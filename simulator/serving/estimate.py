@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from simulator.collectives import level_rows
 from simulator.compute.chip import chip_row
 from simulator.errors import Infeasible, InputError
@@ -132,12 +134,14 @@ def estimate(
     draw = draw or Draw()
     arrays = _Arrays(program, machine, stack, input_tokens, output_tokens, serving_dtype(machine.chip, dtype), draw)
     parts, out = np.empty(4), np.zeros(6)
+    # a server brings kernels of its own (one-shot, two-shot) beside those of the machine's library
+    software = msgspec.structs.replace(machine.software, algorithms=())
     best: Serving | None = None
     searched = 0
     least, available, over_limit = float("inf"), 0.0, False
     for size, tensor in _layouts(program, machine, chips):
         copies = size // tensor
-        levels = level_rows(slice_of(machine, size).levels, machine.software, draw)
+        levels = level_rows(slice_of(machine, size).levels, software, draw)
         scratch = np.empty((levels.shape[0] + 1, levels.shape[1]))
         arguments = (program.rows, arrays.counts, arrays.work, arrays.chip, levels, arrays.stack)
         searched += 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import topologies
 from simulator.collectives import ALGORITHMS, KINDS, bus_factor, kind_id, price
 from simulator.errors import InputError
 from simulator.figures import Draw
@@ -14,8 +16,17 @@ from supernode.validation.parts import draws, part_of
 if TYPE_CHECKING:
     from supernode.validation.cases import Case
 
-NAMED = {"ring": "ring", "tree": "double-binary-tree", "nvls": "in-network", "nvlstree": "hierarchical"}
+NAMED = {
+    "ring": "ring",
+    "tree": "double-binary-tree",
+    "nvls": "in-network",
+    "nvlstree": "hierarchical",
+    "vllm custom (before)": "one-shot",
+}
 """Algorithms as measurements name them -> ours; those that we do not have are left to the choice of the cheapest."""
+
+LIBRARIES = {"vllm custom": "custom-all-reduce"}
+"""How measurements name a library other than the machine's own -> its entry in the catalogue."""
 
 SAME = {"ppermute": "send-recv"}
 """Collectives under names of other libraries -> ours."""
@@ -54,7 +65,14 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
     part = part_of(case)
     if part.chips == 1:
         raise Refused("unsupported", "a collective of one chip")
-    wanted = NAMED.get(case.text("algorithm_if_known").lower(), "")
+    label = case.text("algorithm_if_known").lower()
+    library = next((name for words, name in LIBRARIES.items() if label.startswith(words)), "")
+    if library:
+        machine = replace(part.machine, software=topologies.shared("software", library))
+        part = replace(part, machine=machine)
+    # Where programs see several devices in a chip, each is in a group of its own, and all run at once.
+    size *= part.machine.chip.devices
+    wanted = NAMED.get(label, "")
     algorithm = wanted if wanted in ALGORITHMS else ""
     stated = Draw()
     try:
@@ -64,5 +82,7 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
     seconds = np.array(
         [[price(kind, size, part, algorithm=algorithm, draw=draw).seconds] for draw in draws(stated.touched, seed)]
     )
-    values = seconds if unit == "s" else size * bus_factor(kind_id(kind), part.chips) / seconds
+    values = (
+        seconds if unit == "s" else size / part.machine.chip.devices * bus_factor(kind_id(kind), part.chips) / seconds
+    )
     return predicted(values, note=f"by {first.algorithm}, {first.bottleneck}")

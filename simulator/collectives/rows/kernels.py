@@ -19,7 +19,7 @@ column name         meaning
 8      LINE         number of the axis; a slice may hold an axis as two rows, inside cubes and from cube to cube
 9      REDUCE       of one chip into switches that reduce on the way, one direction [B/s]; 0 where none do
 10     REDUCE_START time until the first reduced bytes come back [s]
-11     RAMP         how much of the time of a pipeline's filling the library does not hide [1]
+11     RAMP         share of a pipeline's filling that chunks do not hide [1]
 12     LIBRARY      sum of 2^a over the algorithms a that the library has; the first row counts
 ====== ============ ===========================================================================================
 """
