@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_CHIPS = 32_768
 _FORMATS = ("png", "svg", "pdf")
+_ROUNDING = 1e-12
 
 
 def topology(
@@ -233,16 +234,31 @@ def _report(wiring: _Wiring) -> dict[str, Any]:
 
 def _structure(three: Sequence[Fabric], rate: Figure) -> dict[str, Any]:
     """All-to-all bound, ways between the farthest chips, what a failure takes; None for what would take minutes."""
-    from simulator.structure import all_to_all_bytes_per_s, is_quick, loss_of_link, loss_of_switch, path_diversity
+    from simulator.structure import is_quick, loss_of_link, loss_of_switch, path_diversity
 
     fabric = three[0]
     quick = is_quick(fabric)
     return {
-        "all_to_all": _quantity([all_to_all_bytes_per_s(each) for each in three], rate) if quick else None,
+        "all_to_all": _quantity(_all_to_all(three), rate) if quick else None,
         "path_diversity": path_diversity(fabric) if quick else None,
         "switch_loss": asdict(loss_of_switch(fabric)) if fabric.switches else None,
         "link_loss": asdict(loss_of_link(fabric)),
     }
+
+
+def _all_to_all(three: Sequence[Fabric]) -> list[float]:
+    """The bound of the first fabric, and the least and most of all [B/s]; in proportion to its links where all are.
+
+    More bandwidth on some links draws traffic onto others, so that the bound need not grow with it.
+    """
+    from simulator.structure import all_to_all_bytes_per_s
+
+    fabric, bounds = three[0], [all_to_all_bytes_per_s(three[0])]
+    for each in three[1:]:
+        scale = each.bandwidth_bytes_per_s / fabric.bandwidth_bytes_per_s
+        is_alike = bool((abs(scale - scale[:1]) <= _ROUNDING * scale).all())
+        bounds.append(bounds[0] * float(scale[:1].sum()) if is_alike else all_to_all_bytes_per_s(each))
+    return [bounds[0], min(bounds), max(bounds)]
 
 
 def _level(level: Level, bounds: dict[str, tuple[float, float]]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_the_answer_equals_the_published_counts_of_the_machine(name):
 @pytest.mark.parametrize("name", MACHINES)
 def test_every_quantity_has_a_range_a_unit_and_a_maturity(name):
     found = answer(name)
-    quantities = [found["injection"], found["bisection"]]
+    quantities = [found["injection"], found["bisection"], found["all_to_all"]]
     quantities += [level[part] for level in found["levels"] for part in ("bandwidth", "latency")]
     for quantity in quantities:
         assert quantity["low"] <= quantity["value"] <= quantity["high"]
@@ -281,6 +281,12 @@ def test_a_hypothesis_brings_its_own_wiring_and_its_own_figures():
             ends = [entry.fabric.leaves * value for value in (rate.si_low, rate.si, rate.si_high)]
             assert [found["low"], found["value"], found["high"]] == pytest.approx(ends)
     assert "as full-clos has it" in " ".join(run("atlas-950-1024", "--hypothesis", "full-clos").stdout.split())
+
+
+def test_a_range_holds_its_value_where_faster_links_draw_traffic_onto_slower_ones():
+    bound = answer("trn3-ultraserver-gen2", "--machines", 2)["all_to_all"]
+    assert bound["low"] < bound["high"]
+    assert bound["low"] <= bound["value"] <= bound["high"]
 
 
 def test_the_table_is_legible_at_80_columns(monkeypatch):
