@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -23,6 +23,8 @@ Kind = Literal["measured", "announced", "estimated", "derived", "assumed"]
 """How a figure came to be. ``assumed`` is honourable: it is our own prior, with a range wide enough to be honest."""
 
 Number = Annotated[float, msgspec.Meta(ge=0, le=1e24)]
+Day = Annotated[str, msgspec.Meta(pattern=r"^([12][0-9]{3}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?)?$")]
+"""When something was said, as exactly as is known: ``2025``, ``2025-04`` or ``2025-04-09``; empty where it is not."""
 
 
 class Other(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +38,7 @@ class Other(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     source: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     unit: str = ""
     locator: str = ""
-    date: str = ""
+    date: Day = ""
     note: str = ""
 
 
@@ -56,7 +58,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kind: Kind
     source: str = ""
     locator: str = ""
-    date: str = ""
+    date: Day = ""
     note: str = ""
     others: Annotated[tuple[Other, ...], msgspec.Meta(max_length=32)] = ()
     choice: str = ""
@@ -93,7 +95,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
     url: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^(https?://.*)?$")] = ""
-    date: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    date: Day = ""
     note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 
@@ -236,6 +238,21 @@ def _settled(node: Any, key: str, where: str, path: str, dimension: str) -> Any:
     if isinstance(node, tuple | list):
         return type(node)(_settled(child, key, where, f"{path}[{i}]", dimension) for i, child in enumerate(node))
     return node
+
+
+def with_each(node: T, change: Callable[[Figure], Figure]) -> T:
+    """The same data with every figure inside changed."""
+    changed: Any = node
+    if isinstance(node, Figure):
+        changed = change(node)
+    elif isinstance(node, msgspec.Struct):
+        children = {name: with_each(getattr(node, name), change) for name in node.__struct_fields__}
+        changed = msgspec.structs.replace(node, **children)
+    elif isinstance(node, dict):
+        changed = {name: with_each(child, change) for name, child in node.items()}
+    elif isinstance(node, tuple | list):
+        changed = type(node)(with_each(child, change) for child in node)
+    return changed  # type: ignore[no-any-return]
 
 
 def source_ids(figures: Iterable[Figure]) -> tuple[str, ...]:

@@ -50,29 +50,30 @@ _WORDY = (dict, list, str)
 """What may hold text, in decoded TOML."""
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most_bytes: int = LARGEST_BYTES) -> str:
     """Read a small UTF-8 file.
 
     Pipes and devices are refused without waiting for them.
 
     Raises
     ------
-    InputError : missing, a folder, no regular file, unreadable, larger than 1 MiB or not UTF-8
+    InputError : missing, a folder, no regular file, unreadable, larger than ``most_bytes`` or not UTF-8
     """
     where = _short(path)
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb") as handle:
             if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
                 raise InputError("is a pipe or a device", where=where, remedy="name a file")
-            raw = handle.read(LARGEST_BYTES + 1)
+            raw = handle.read(most_bytes + 1)
     except FileNotFoundError:
         raise InputError("no such file", where=where, remedy="check the path") from None
     except IsADirectoryError:
         raise InputError("is a folder", where=where, remedy="name a file") from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=where, remedy="name another file") from None
-    if len(raw) > LARGEST_BYTES:
-        raise InputError(f"is larger than {LARGEST_BYTES} bytes", where=where, remedy="split it")
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "the name is not one of a file"
+        raise InputError(f"cannot be read: {said}", where=where, remedy="name another file") from None
+    if len(raw) > most_bytes:
+        raise InputError(f"is larger than {most_bytes:,} bytes", where=where, remedy="split it, or name a part of it")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from simulator.figures import Ratio, Seconds
-from simulator.machine import Dtype, Entry, Line, Name
+from simulator.figures import Day, Ratio, Seconds
+from simulator.machine import Dtype, Entry, Line, Name, Said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ class Transformer(Entry, frozen=True):
     """A decoder-only transformer's architecture; every count is per layer where that makes sense."""
 
     name: Name
-    title: Line
+    title: Said
     layers: Size
     hidden: Size
     heads: Size
@@ -239,8 +239,8 @@ class Stack(Entry, frozen=True):
     """A dated software stack. No result is without one."""
 
     name: Name
-    title: Line
-    date: Line
+    title: Said
+    date: Annotated[Day, msgspec.Meta(min_length=1)]
     training: TrainingStack | None = None
     serving: ServingStack | None = None
     note: Line = ""

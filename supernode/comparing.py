@@ -32,7 +32,7 @@ from supernode.evaluate import STATED, Answer, Evaluator
 from supernode.metrics import metric
 from supernode.pairs import all_pairs
 from supernode.provenance import provenance
-from supernode.readings import weights_of
+from supernode.readings import check_stacks, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -139,6 +139,8 @@ class _Run:
         if self.hypothesis and not any(self.hypothesis in known for known in readings.values()):
             known = {name for machine in self.machines for name in weights_of(machine)}
             raise unknown_name("hypothesis", self.hypothesis, known or {"(none of these machines has any)"})
+        for name in self.machines:
+            check_stacks(name)
         stated = [next(iter(known.values())) for known in readings.values()]
         cases = [("basis", self.basis, contenders(stated, self.basis))]
         if self.basis != "chips" and len({machine.chips for machine in stated}) > 1:

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from topologies.schema import Alternative, MachineEntry, Published
     from topologies.schema import Kind as Folder
 
-Kind = Literal["machine", "chip", "network", "site", "software", "reliability", "model", "stack"]
+Kind = Literal["machine", "chip", "network", "site", "software", "reliability", "exchange", "model", "stack"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FIGURE_KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
-SHARED: dict[Kind, Folder] = {"site": "sites", "software": "software", "reliability": "reliability"}
+SHARED: dict[Kind, Folder] = {
+    "site": "sites",
+    "software": "software",
+    "reliability": "reliability",
+    "exchange": "exchange",
+}
 """What machines share by name -> its folder, which is also what the keys of its figures begin with."""
 _FIELDS: dict[str, Kind] = {folder: kind for kind, folder in SHARED.items()}
 _TABLE = re.compile(r"^(?=[ \t]*\[)", re.MULTILINE)
@@ -129,7 +134,9 @@ def shown(kind: Kind, name: str) -> Shown:
         return Shown(kind, network.name, network.title, _given(facts), figures, topologies.sources())
     if kind in SHARED:
         table = topologies.shared(SHARED[kind], name)
-        return Shown(kind, name, "shared by machines", {}, _by_path(figures_of(table)), topologies.sources())
+        facts = _given({"algorithms": ", ".join(getattr(table, "algorithms", ()))})
+        title = getattr(table, "title", "shared by machines")
+        return Shown(kind, name, title, facts, _by_path(figures_of(table)), topologies.sources())
     if kind == "stack":
         stack = workloads.stack(name)
         facts = _given({"date": stack.date, "note": stack.note})
@@ -159,6 +166,7 @@ def machine_shown(name: str, hypothesis: str = "", *, with_chip: bool = False) -
     facts = {"chip": f"{entry.chips:,} x {entry.chip}", "vendor": entry.vendor, "network": entry.network}
     facts |= {"fabric": _builder(entry.fabric), "published": _counts(entry.published)}
     facts |= {"allocation": f"{entry.allocation.unit} of {entry.allocation.chips} chips", "reading": reading}
+    facts |= {"algorithms": ", ".join(getattr(entry.software, "algorithms", ()))}
     facts |= {"stacks": ", ".join(entry.stacks.values()), "power": entry.power_basis, "note": entry.note}
     figures = _by_field(figure for field in entry.__struct_fields__ for figure in _own_figures(entry, field))
     of_chip = {f"chip.{_path(figure)}": figure for figure in figures_of(chip)}

@@ -290,7 +290,7 @@ class Evaluator:
             "tokens_served": report.tokens_served,
             "tokens_demanded": report.tokens_demanded,
             "energy": energy_j,
-            "tokens_per_joule": tokens / energy_j,
+            "tokens_per_joule": tokens / energy_j if energy_j > 0 else 0.0,  # at rest all day, and it draws nothing
         }
         if tokens > 0:
             metrics["usd_per_million_tokens"] = cost / tokens * 1e6

@@ -46,7 +46,19 @@ LARGEST = {
 TINY = 1e-6
 """Least of a share or of a divisor: less is a slip, and what is divided by it out of all proportion."""
 _SHARES = frozenset({"fraction", "attention_fraction"})
-_DIVISORS = frozenset({"life", "half_size"})
+_BETWEEN = {"idle": (0.0, 1.0), "pue": (1.0, LARGEST["1"]), "ramp": (0.0, 4.0)}
+"""Numbers with limits of their own: a power at rest may be none, and so a ramp, of messages in one piece; a ramp is 1
+at the best number of chunks, and more where a library chooses worse."""
+_LEAST = {"life": TINY, "half_size": TINY, "full": 1.0, "capital": 1.0, "price": 1.0, "rent_per_chip": TINY}
+"""Figures that are divided by, or by which machines are compared, and the least of each in SI base units.
+
+A machine that draws nothing or is had for nothing is ahead of all others per megawatt or per dollar, whatever it does.
+Nothing remains a number where it says something: a network whose price and power are in those of the machine
+(``price_per_chip``, ``power_per_chip``), energy that somebody else pays for (``energy_price``), what takes no time,
+what never fails (``interruptions_per_chip``).
+"""
+_LEAST_OF = {"bytes": 1.0, "bytes_per_s": 1.0, "flops": 1.0, "date": 1990.0}
+"""Dimension -> the least of all other figures, where it is not zero; no accelerator is older than its year."""
 _WEIGHT_SLACK = 1e-9
 
 
@@ -73,15 +85,24 @@ def check_figure(figure: Figure, where: str, sources: Mapping[str, Source]) -> N
     for index, other in enumerate(figure.others):
         if other.source not in sources:
             raise unknown_name("source", other.source, sources, where=f"{where}.others[{index}].source")
-    least, most = _limits(figure)
-    unit = units.DISPLAY[figure.dimension]
-    if figure.si_low < least:
-        shown = "more than 0" if least == TINY else f"at least {least:g} {unit}"
-        raise InputError(f"{figure.low:g} {figure.unit} is not {shown}", where=f"{where}.low", remedy="raise it")
-    if figure.si_high > most:
+    limits = _limits(figure)
+    _check_bounds(figure, figure.low, figure.unit, limits, f"{where}.low")
+    _check_bounds(figure, figure.high, figure.unit, limits, f"{where}.high")
+    for index, other in enumerate(figure.others):
+        _check_bounds(figure, other.value, other.unit or figure.unit, limits, f"{where}.others[{index}].value")
+
+
+def _check_bounds(figure: Figure, number: float, unit: str, limits: tuple[float, float], where: str) -> None:
+    """Check one number that stands in a figure or beside it."""
+    least, most = limits
+    value, base = number * units.factor(unit, figure.dimension), units.DISPLAY[figure.dimension]
+    if value < least:
+        shown = "more than 0" if least == TINY else f"at least {least:g} {base}"
+        raise InputError(f"{number:g} {unit} is not {shown}", where=where, remedy="raise it")
+    if value > most:
         raise InputError(
-            f"{figure.high:g} {figure.unit} is out of all proportion, above {most:g} {unit}",
-            where=f"{where}.high",
+            f"{number:g} {unit} is out of all proportion, above {most:g} {base}",
+            where=where,
             remedy="check the number and its unit",
         )
 
@@ -91,13 +112,9 @@ def _limits(figure: Figure) -> tuple[float, float]:
     *inner, last = path_of(figure).split("@")[0].split(".")
     if last in _SHARES or (inner and inner[-1] in _SHARES):
         return TINY, 1.0
-    if last == "idle":
-        return 0.0, 1.0
-    if last == "pue":
-        return 1.0, LARGEST["1"]
-    if last in _DIVISORS:
-        return TINY, LARGEST[figure.dimension]
-    least = 1.0 if figure.dimension in {"bytes", "bytes_per_s", "flops"} else 0.0
+    if last in _BETWEEN:
+        return _BETWEEN[last]
+    least = _LEAST.get(last, _LEAST_OF.get(figure.dimension, 0.0))
     return least, LARGEST[figure.dimension]
 
 

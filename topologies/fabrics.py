@@ -12,7 +12,8 @@ from simulator.machine import Count, Entry, Link
 MOST_LISTED = 16_384
 """Most nodes of one kind, and most edges of one kind, of a graph that is listed edge by edge."""
 Place = Annotated[int, msgspec.Meta(ge=0, le=4 * MOST_LISTED)]
-Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Share = Annotated[float, msgspec.Meta(ge=1e-6, le=1)]
+"""Part of a link's bandwidth: a millionth or more, as less is no link."""
 Dims = Annotated[tuple[Count, ...], msgspec.Meta(min_length=1, max_length=6)]
 Oversubscription = Annotated[float, msgspec.Meta(ge=1, le=64)]
 """What goes into a switch from below over what it sends up (1: nothing is lost)."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from simulator.errors import unknown_name
-from simulator.figures import Figure, Source, settle, settle_all
+from simulator.figures import Figure, Source, settle, settle_all, with_each
 from simulator.machine import Chip
 from topologies.checks import check_figure, check_figures
 from topologies.schema import Alternative, MachineEntry
@@ -52,21 +53,16 @@ def settled_hypothesis(
     fabric = hypothesis.fabric
     if fabric is not None:
         place = f"{where}: hypotheses.{hypothesis.name}.fabric"
-        fabric = _named(settle_all(fabric, f"machine/{machine}", place), machine, hypothesis.name)
+        key = f"machine/{machine}"
+        fabric = with_each(settle_all(fabric, key, place), functools.partial(_named, key, hypothesis.name))
         check_figures(fabric, place, known)
     return msgspec.structs.replace(hypothesis, figures=figures, fabric=fabric)
 
 
-def _named(node: T, machine: str, hypothesis: str) -> T:
-    """The same fabric with the keys that its figures have in a machine, and the name of the hypothesis behind them."""
-    if isinstance(node, Figure):
-        path = node.key.removeprefix(f"machine/{machine}/")
-        changed: Any = msgspec.structs.replace(node, key=f"machine/{machine}/fabric.{path}@{hypothesis}")
-        return changed  # type: ignore[no-any-return]
-    if isinstance(node, msgspec.Struct):
-        children = {name: _named(getattr(node, name), machine, hypothesis) for name in node.__struct_fields__}
-        return msgspec.structs.replace(node, **children)
-    return node
+def _named(machine: str, hypothesis: str, figure: Figure) -> Figure:
+    """A figure of a fabric with the key that it has in a machine, and the name of the hypothesis behind it."""
+    path = figure.key.removeprefix(f"{machine}/")
+    return msgspec.structs.replace(figure, key=f"{machine}/fabric.{path}@{hypothesis}")
 
 
 def _replaced(node: T, path: list[str], figure: Figure) -> T:

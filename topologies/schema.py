@@ -22,12 +22,13 @@ from simulator.machine import (
     Name,
     Prices,
     Reliability,
+    Said,
     Site,
     Software,
 )
 from topologies.fabrics import MachineFabric, NetworkFabric
 
-Kind = Literal["machines", "chips", "networks", "sites", "software", "reliability"]
+Kind = Literal["machines", "chips", "networks", "sites", "software", "reliability", "exchange"]
 """The folders of the catalogue."""
 
 Phase = Literal["training", "serving"]
@@ -76,8 +77,8 @@ class MachineEntry(Entry, frozen=True):
     """
 
     name: Name
-    title: Line
-    vendor: Line
+    title: Said
+    vendor: Said
     chip: Name
     chips: Count
     network: Name
@@ -103,9 +104,9 @@ class UndisclosedChip(Entry, frozen=True):
     """A chip of which too little is known to simulate anything: ``undisclosed`` says what is known and what is not."""
 
     name: Name
-    title: Line
-    vendor: Line
-    undisclosed: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+    title: Said
+    vendor: Said
+    undisclosed: Said
     dates: Dates | None = None
 
 
@@ -125,8 +126,8 @@ class NetworkEntry(Entry, frozen=True):
     """What joins several machines: a fabric, and its price [USD] and power [W] for each chip that it serves."""
 
     name: Name
-    title: Line
-    vendor: Line
+    title: Said
+    vendor: Said
     fabric: NetworkFabric
     price_per_chip: Usd
     power_per_chip: Watts

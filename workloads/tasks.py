@@ -12,23 +12,25 @@ from typing import Annotated, Literal
 import msgspec
 
 from simulator.errors import InputError
-from simulator.machine import Dtype, Entry, Line, Name
+from simulator.machine import Dtype, Entry, Line, Name, Said
 from simulator.units import parse
 
 Quantity = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Tokens = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 Batch = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 RunTokens = Annotated[float, msgspec.Meta(ge=1, le=1e18)]
-Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
-Weight = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+Share = Annotated[float, msgspec.Meta(ge=1e-6, le=1)]
+Weight = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
 Sigma = Annotated[float, msgspec.Meta(ge=0, le=5)]
 Swing = Annotated[float, msgspec.Meta(ge=1, le=1000)]
 Load = Annotated[float, msgspec.Meta(ge=0, le=10)]
-Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
+SHORTEST_LIMIT_S = 1e-6
 LONGEST_LIMIT_S = 3600.0
 LONGEST_CLUSTER_S = 366 * 86400.0
 SHORTEST_JOB_S = 1.0
+LEAST = 1e-6
+"""Least of a spread or of a load that is not zero: zero means something, next to nothing is a slip."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class JobClass(Entry, frozen=True):
     duration: Quantity
     sigma: Sigma
     weight: Weight
-    note: Reason
+    note: Said
 
     @property
     def duration_s(self) -> float:
@@ -140,7 +142,7 @@ class ServiceClass(Entry, frozen=True):
     share: Share
     peak_to_trough: Swing
     utilisation: Share
-    note: Reason
+    note: Said
 
 
 @dataclass(frozen=True)
@@ -188,13 +190,13 @@ class TrainingFile(Entry, frozen=True, tag_field="kind", tag="training"):
     """A training task as written."""
 
     name: Name
-    title: Line
+    title: Said
     model: Name
     sequence: Tokens
     batch: Batch
     dtype: Dtype
     tokens: RunTokens
-    note: Reason
+    note: Said
     source: Line = ""
 
 
@@ -209,13 +211,13 @@ class ServingFile(Entry, frozen=True, tag_field="kind", tag="serving"):
     """A serving task as written; ``slo`` holds the limits ``ttft`` and ``tpot`` with units."""
 
     name: Name
-    title: Line
+    title: Said
     model: Name
     dtype: Dtype
     input_tokens: Tokens
     output_tokens: Tokens
     slo: Limits
-    note: Reason
+    note: Said
     source: Line = ""
 
 
@@ -223,13 +225,13 @@ class ClusterFile(Entry, frozen=True, tag_field="kind", tag="cluster"):
     """A cluster task as written."""
 
     name: Name
-    title: Line
+    title: Said
     duration: Quantity
     load: Load
     policy: Literal["easy", "fifo", "shortest-first"]
     checkpoint: Literal["young-daly"]
     jobs: Annotated[tuple[JobClass, ...], msgspec.Meta(max_length=64)]
-    note: Reason
+    note: Said
     services: Annotated[tuple[ServiceClass, ...], msgspec.Meta(max_length=64)] = ()
     source: Line = ""
 
@@ -270,8 +272,8 @@ def read_task(file: TaskFile, where: str) -> Task:
             dtype=file.dtype,
             input_tokens=file.input_tokens,
             output_tokens=file.output_tokens,
-            ttft_s=_seconds(file.slo.ttft, f"{where}: slo.ttft", LONGEST_LIMIT_S),
-            tpot_s=_seconds(file.slo.tpot, f"{where}: slo.tpot", LONGEST_LIMIT_S),
+            ttft_s=_seconds(file.slo.ttft, f"{where}: slo.ttft", SHORTEST_LIMIT_S, LONGEST_LIMIT_S),
+            tpot_s=_seconds(file.slo.tpot, f"{where}: slo.tpot", SHORTEST_LIMIT_S, LONGEST_LIMIT_S),
             note=file.note,
             source=file.source,
         )
@@ -279,9 +281,11 @@ def read_task(file: TaskFile, where: str) -> Task:
 
 
 def _read_cluster(file: ClusterFile, where: str) -> ClusterTask:
-    duration_s = _seconds(file.duration, f"{where}: duration", LONGEST_CLUSTER_S)
+    duration_s = _seconds(file.duration, f"{where}: duration", SHORTEST_JOB_S, LONGEST_CLUSTER_S)
+    _check_little(file.load, f"{where}: load")
     for i, job in enumerate(file.jobs):
-        _seconds(job.duration, f"{where}: jobs[{i}].duration", LONGEST_CLUSTER_S, SHORTEST_JOB_S)
+        _seconds(job.duration, f"{where}: jobs[{i}].duration", SHORTEST_JOB_S, LONGEST_CLUSTER_S)
+        _check_little(job.sigma, f"{where}: jobs[{i}].sigma")
     held = sum(service.share for service in file.services)
     if held > 1:
         raise InputError(
@@ -309,10 +313,16 @@ def _read_cluster(file: ClusterFile, where: str) -> ClusterTask:
     )
 
 
-def _seconds(text: str, where: str, most_s: float, least_s: float = 0.0) -> float:
+def _seconds(text: str, where: str, least_s: float, most_s: float) -> float:
     value_s = parse(text, "s", where=where)
-    if not (least_s <= value_s <= most_s and value_s > 0):
+    if not least_s <= value_s <= most_s:
         raise InputError(
-            f"{text!r} is out of bounds", where=where, remedy=f"above {least_s:g} s and at most {most_s:g} s"
+            f"{text!r} is out of bounds", where=where, remedy=f"at least {least_s:g} s and at most {most_s:g} s"
         )
     return value_s
+
+
+def _check_little(value: float, where: str) -> None:
+    """Refuse what is next to nothing but not zero."""
+    if 0 < value < LEAST:
+        raise InputError(f"{value:g} is next to nothing", where=where, remedy=f"write 0, or {LEAST:g} or more")

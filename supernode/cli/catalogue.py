@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from simulator.errors import unknown_name
+from simulator.errors import InputError, unknown_name
 from supernode import entries
 from supernode.catalogue_table import COLUMNS, rows, rows_of
 from supernode.cli.common import console
@@ -198,15 +198,19 @@ def export(
 def _stack_findings(machines: Iterable[str]) -> Iterator[Finding]:
     """Whether the stacks that machines name exist: the one thing that neither side can know alone."""
     import topologies
-    import workloads
+    from supernode.readings import stack_of
     from topologies.audit import Finding
 
-    known = set(workloads.names("stacks"))
     for name in machines:
         entry = topologies.entry(name)
-        missing = sorted(set(entry.stacks.values()) - known)
-        detail = f"unknown: {', '.join(missing)}" if missing else "all known"
-        yield Finding(f"machine {entry.name}", "stacks exist", not missing, detail)
+        wrong = []
+        for phase in entry.stacks:
+            try:
+                stack_of(name, phase)
+            except InputError as error:
+                wrong.append(str(error).replace("\n  ", "; "))
+        detail = "; ".join(wrong) or "all known"
+        yield Finding(f"machine {entry.name}", "stacks exist", not wrong, detail)
 
 
 def _counted(machines: Sequence[str]) -> dict[str, int]:

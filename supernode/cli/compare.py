@@ -48,14 +48,14 @@ def compare(
 
     Example: supernode compare ironwood-9216 scalex640 --basis power --samples 256 --out comparison
     """
-    import topologies
     import workloads
     from simulator.errors import unknown_name
     from simulator.files import make_folder
     from supernode.basis import BASES
+    from supernode.readings import check_stacks
 
     for name in machines:
-        topologies.entry(name)
+        check_stacks(name)
     for name in workload or ():
         workloads.task(name)
     if basis not in BASES:

@@ -45,14 +45,15 @@ def plan(
 
     import topologies
     import workloads
+    from supernode.readings import stack_of
     from workloads.tasks import TrainingTask
 
     transformer = workloads.model(model)
-    found_machine = topologies.machine(machine, hypothesis)
+    topologies.machine(machine, hypothesis)
     default = f"train-{transformer.name}"
     task = workloads.task(default if default in workloads.names("tasks") else "train-llama3-405b")
     assert isinstance(task, TrainingTask)
-    used = workloads.stack(stack or found_machine.stacks["training"])
+    used = workloads.stack(stack) if stack else stack_of(machine, "training")
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
         from supernode.plan_search import PlanRequest, best_plans

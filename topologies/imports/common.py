@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError
+from simulator.files import read_text
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -196,24 +197,9 @@ def read_limited(path: Path, most_bytes: int) -> str:
 
     Raises
     ------
-    InputError : missing, a folder, unreadable, too large, not UTF-8, or holding NUL
+    InputError : as :func:`simulator.files.read_text`, or it holds NUL
     """
-    try:
-        with path.open("rb") as handle:
-            raw = handle.read(most_bytes + 1)
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(path), remedy="check the path") from None
-    except IsADirectoryError:
-        raise InputError("is a folder", where=str(path), remedy="name a file") from None
-    except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or "the name is not one of a file"
-        raise InputError(f"cannot be read: {said}", where=str(path)[:120], remedy="name another file") from None
-    if len(raw) > most_bytes:
-        raise InputError(f"is larger than {most_bytes:,} bytes", where=str(path), remedy="import a part of it")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 at byte {error.start}", where=str(path), remedy="save it as UTF-8") from None
+    text = read_text(path, most_bytes)
     if "\0" in text:
         raise InputError(f"holds NUL at letter {text.index(chr(0))}", where=str(path), remedy="save it as UTF-8")
     return text
