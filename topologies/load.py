@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from simulator.collectives.exchange.library import Library
 from simulator.errors import InputError, InternalError, unknown_name
 from simulator.figures import Figure, Source, figures_of, settle_all
 from simulator.files import parse_toml, read_head, read_text
@@ -26,9 +27,14 @@ from topologies.schema import Head, Kind, MachineEntry, NetworkEntry, Sources, U
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent / "catalogue"
-KINDS: tuple[Kind, ...] = ("machines", "chips", "networks", "sites", "software", "reliability")
-SHARED: dict[Kind, type[Any]] = {"sites": Site, "software": Software, "reliability": Reliability}
-"""What machines share by name: folder of the catalogue -> struct."""
+KINDS: tuple[Kind, ...] = ("machines", "chips", "networks", "sites", "software", "reliability", "exchange")
+SHARED: dict[Kind, type[Any]] = {
+    "sites": Site,
+    "software": Software,
+    "reliability": Reliability,
+    "exchange": Library,
+}
+"""What machines share by name, and libraries of expert exchange: folder of the catalogue -> struct."""
 FIELDS: dict[str, Kind] = {"site": "sites", "software": "software", "reliability": "reliability"}
 """Field of a machine -> folder of the entries that it may name."""
 
@@ -67,7 +73,7 @@ def undisclosed(name: str) -> UndisclosedChip | None:
 
 
 def shared(kind: Kind, name: str) -> Any:
-    """A site, software or reliability entry that machines share, with its figures settled."""
+    """A site, software or reliability entry that machines share, or a library of expert exchange, figures settled."""
     return _named_shared(kind, resolve(kind, name))
 
 

@@ -10,6 +10,7 @@ from simulator.collectives import ALGORITHMS, KINDS, bus_factor, kind_id, price
 from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.units import humanise
+from supernode.validation import exchange
 from supernode.validation.answers import Predicted, Refused, predicted
 from supernode.validation.parts import draws, part_of
 
@@ -55,6 +56,8 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
     import numpy as np
 
     name = case.text("collective").partition("(")[0].strip()
+    if exchange.phase(case) in exchange.PHASES:
+        return exchange.predict(case, unit, seed)
     try:
         kind = KINDS[kind_id(SAME.get(name.lower(), name))]
     except InputError:

@@ -143,7 +143,7 @@ def test_a_part_of_every_rack_is_used_where_chips_are_no_whole_number_of_racks(c
         ({"machine": "hgx-of-tomorrow"}, "not in the catalogue"),
         ({"machine": ""}, "not named"),
         ({"machine": "../../etc/passwd.toml"}, "not in the catalogue"),
-        ({"collective": "moe_dispatch"}, "moe_dispatch is not predicted yet"),
+        ({"collective": "moe_shuffle"}, "moe_shuffle is not predicted yet"),
         ({"message_bytes": ""}, "message_bytes is empty"),
         ({"chips": ""}, "number of chips"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.collectives.exchange.experts import Routing, balanced, measured, zipf
-from simulator.collectives.exchange.library import Kernels, Library
+from simulator.collectives.exchange.library import Kernels, Library, Reached
 from simulator.collectives.exchange.price import MODES, Exchanged, Tokens, combine, dispatch
 from simulator.collectives.exchange.vector import Vector, all_to_all_v
 
@@ -12,6 +12,7 @@ __all__ = [
     "Exchanged",
     "Kernels",
     "Library",
+    "Reached",
     "Routing",
     "Tokens",
     "Vector",

@@ -69,7 +69,7 @@ def domains_of(part: Slice, library: Kernels, draw: Draw) -> tuple[Domain, ...]:
             hops = level.size // 2 if level.wraps else level.size - 1
         elif level.kind == "mesh":
             rate *= level.size - 1
-        fraction = draw(library.outside if is_network else library.inside)
+        fraction = draw(library.fraction.outside if is_network else library.fraction.inside)
         farthest_s = hops * draw(level.link.latency)
         each = Part(level.name, level.kind, level.size, level.wraps, rate, fraction, farthest_s, is_shared)
         if found and (is_shared or level.kind == found[-1][-1].kind == "axis"):

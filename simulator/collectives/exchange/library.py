@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from simulator.figures import Ratio, Seconds
-from simulator.machine import Entry, Line
+from simulator.machine import Entry, Line, Said
+
+
+class Reached(Entry, frozen=True):
+    """The share of a link's bandwidth that kernels reach: ``inside`` a machine and ``outside``, on the network [1]."""
+
+    inside: Ratio
+    outside: Ratio
 
 
 class Kernels(Entry, frozen=True):
     """The kernels of one mode.
 
-    ``dispatch`` and ``combine`` [s], their floors: launch and synchronisation, whatever is sent; ``network`` [s] that
-    comes on top where ranks are on several machines; ``inside`` and ``outside`` [1], the share of a link's bandwidth
-    that they reach inside a machine and on the network; ``call`` [s], the least time from one call to the next in a
-    program that calls them one by one; ``scan`` [s] for each token and rank, where the layout is found so.
+    ``dispatch`` and ``combine`` [s], their floors: launch and synchronisation, whatever is sent; ``fraction`` [1] of
+    the links that they reach; ``network`` [s] that comes on top where ranks are on several machines; ``call`` [s], the
+    least time from one call to the next in a program that calls them one by one; ``scan`` [s] for each token and rank,
+    where the layout is found so.
     """
 
     dispatch: Seconds
     combine: Seconds
-    inside: Ratio
-    outside: Ratio
+    fraction: Reached
     network: Seconds | None = None
     call: Seconds | None = None
     scan: Seconds | None = None
@@ -31,7 +37,7 @@ class Library(Entry, frozen=True):
     straight to its rank.
     """
 
-    title: Line
+    title: Said
     normal: Kernels | None = None
     low_latency: Kernels | None = None
     note: Line = ""
