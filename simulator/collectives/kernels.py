@@ -44,6 +44,10 @@ ALL_REDUCE, REDUCE_SCATTER, ALL_GATHER, ALL_TO_ALL, BROADCAST, SEND_RECV = range
 RING, BIDIRECTIONAL_RING, DOUBLE_BINARY_TREE, HALVING_DOUBLING, PAT, ONE_SHOT, TWO_SHOT, DIRECT = range(8)
 RING_PER_DIMENSION, BUCKET, SWING, FULL_MESH, HIERARCHICAL, IN_NETWORK = range(8, 14)
 ALGORITHM_COUNT = 14
+MIXED_LIBRARY = 1 << RING | 1 << HIERARCHICAL
+TORUS_LIBRARY = 1 << RING | 1 << BIDIRECTIONAL_RING | 1 << RING_PER_DIMENSION | 1 << BUCKET | 1 << SWING
+SWITCHED_LIBRARY = (1 << ALGORITHM_COUNT) - 1 - (TORUS_LIBRARY - (1 << RING))
+"""Algorithms that come into question on axes and switches together, on axes alone, and on none (bits, as LIBRARY)."""
 LEAST_REDUCED = 3
 """Members from which switches reduce on the way: two exchange as fast without (NCCL needs more than two ranks)."""
 
@@ -51,6 +55,8 @@ LEAST_REDUCED = 3
 @register_jitable
 def filled(fill_s, pass_s, ramp):
     """Time of a pipeline that fills in ``fill_s`` and whose bytes take ``pass_s`` [s]."""
+    if ramp == 0:
+        return fill_s + pass_s
     return fill_s + pass_s + 2 * ramp * math.sqrt(fill_s * pass_s)
 
 
@@ -106,9 +112,10 @@ def rotated_scatter_seconds(rows, count, size_bytes):
     for phase in range(count):
         longest = 0.0
         for part in range(count):
-            left = size_bytes / count
+            members = 1.0
             for done in range(phase):
-                left /= rows[(part + done) % count, SIZE]
+                members *= rows[(part + done) % count, SIZE]
+            left = size_bytes / (count * members)
             i = (part + phase) % count
             if rows[i, KIND] == AXIS:
                 longest = max(longest, axis_scatter_seconds(rows, i, left, 2.0))
@@ -356,11 +363,13 @@ def switched_algorithm_seconds(kind, algorithm, size_bytes, rows):
     """Algorithms of groups without an axis, in which every two ranks can talk at once [s]; infinite for others."""
     seconds = math.inf
     passes = has_scatter(kind)
-    rounds = math.log2(ranks(rows))
-    if algorithm == HALVING_DOUBLING and rounds == math.floor(rounds):
-        seconds = max(passes, 1.0 + (kind == BROADCAST)) * scatter_seconds(size_bytes, rounds, rows)
-    elif algorithm == PAT and passes == 1:
-        seconds = scatter_seconds(size_bytes, math.ceil(rounds), rows)
+    if algorithm == HALVING_DOUBLING:
+        rounds = math.log2(ranks(rows))
+        if rounds == math.floor(rounds):
+            seconds = max(passes, 1.0 + (kind == BROADCAST)) * scatter_seconds(size_bytes, rounds, rows)
+    elif algorithm == PAT:
+        if passes == 1:
+            seconds = scatter_seconds(size_bytes, math.ceil(math.log2(ranks(rows))), rows)
     elif algorithm == ONE_SHOT and kind == ALL_REDUCE:
         seconds = one_shot_seconds(size_bytes, rows)
     elif algorithm == TWO_SHOT and kind == ALL_REDUCE:
@@ -401,26 +410,36 @@ def algorithm_seconds(kind, algorithm, size_bytes, rows):
 
 
 @register_jitable
-def is_in_library(kind, algorithm, rows):
-    """Whether the library of a group has an algorithm; every library sends straight where there is no other way."""
-    if algorithm == DIRECT and kind in (ALL_TO_ALL, SEND_RECV):
-        return True
-    return (int(rows[0, LIBRARY]) >> algorithm) & 1 == 1
-
-
-@register_jitable
 def cheapest(kind, size_bytes, rows):
-    """The cheapest legal algorithm of the library and its time: (algorithm, seconds)."""
+    """The cheapest legal algorithm of the library and its time: (algorithm, seconds).
+
+    Every library sends straight where there is no other way.
+    """
+    if rows.shape[0] == 0:
+        return DIRECT, 0.0
+    if kind in (ALL_TO_ALL, SEND_RECV):
+        return DIRECT, direct_seconds(kind, size_bytes, rows)
     best = DIRECT
     least = math.inf
-    if rows.shape[0] == 0:
-        return best, 0.0
-    for algorithm in range(ALGORITHM_COUNT):
-        if is_in_library(kind, algorithm, rows):
-            seconds = algorithm_seconds(kind, algorithm, size_bytes, rows)
-            if seconds < least:
-                best = algorithm
-                least = seconds
+    on_torus = axes(rows)
+    library = int(rows[0, LIBRARY])
+    if on_torus == rows.shape[0]:
+        library &= TORUS_LIBRARY
+    elif on_torus == 0:
+        library &= SWITCHED_LIBRARY
+    else:
+        library &= MIXED_LIBRARY
+    algorithm = -1
+    while library > 0:
+        algorithm += 1
+        is_there = library & 1
+        library >>= 1
+        if is_there == 0:
+            continue
+        seconds = algorithm_seconds(kind, algorithm, size_bytes, rows)
+        if seconds < least:
+            best = algorithm
+            least = seconds
     return best, least
 
 
