@@ -41,7 +41,7 @@ SCATTER = 0.03
 """Relative scatter of repeated runs of nccl-tests, taken as that of a good measurement."""
 NARROWEST = 0.05
 """Least logarithmic width of a prior, for figures that their source states without much of a range."""
-TELLING = 0.7
+TELLING = 0.9
 """A constant is fitted where the rows leave at most this share of the width of its prior."""
 TOO_FAST = 0.98
 """A row this far under what the links need was not timed on this machine, or not in these units."""
@@ -50,6 +50,9 @@ LEAST = 1e-9
 _WIDE = 8.0
 """A constant stays within this factor of its prior's ends."""
 _NORMAL = 1.645
+"""Standard deviations on either side that hold 90 % of a normal distribution."""
+_TO_DEVIATION = 1.4826
+"""Standard deviation of a normal distribution over the median of its absolute values."""
 _STEP = 1e-4
 Watch = Callable[[str, int, int], None]
 
@@ -129,7 +132,7 @@ def fit_rows(machine: Machine, rows: Sequence[Row], watch: Watch | None = None) 
     used = [place for place, width in enumerate(widths) if width <= TELLING]
     problem.free = used
     theta = problem.solve(everything, problem.prior)
-    widths = problem.widths(everything, theta)
+    widths = problem.widths(everything, theta)  # as if all were free: what is kept may be wrong, and shifts the others
     errors = []
     for row in everything if len(kept) > 1 else []:
         tell("leaving one row out", row + 1, len(kept) + 1)
@@ -270,24 +273,27 @@ class _Problem:
         return best
 
     def widths(self, chosen: Sequence[int], theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the rows leave of the width of each prior [1]: from the curvature at the solution; 1 where nothing."""
+        """What the rows leave of the width of each prior [1], from the curvature at a point; 1 where nothing.
+
+        All constants count as free, whether or not they are.
+        """
         import numpy as np
 
-        widths = np.ones(len(self.figures))
-        free = np.array(self.free, dtype=np.intp)
-        if not self.free:
-            return widths
+        count = len(self.figures)
+        if not count:
+            return np.ones(0)
+        free, self.free = self.free, list(range(count))
         base = self.ratios(chosen, theta)
         columns = []
-        for place in self.free:
+        for place in range(count):
             moved = theta.copy()
             step = -_STEP if moved[place] + _STEP > self.most[place] else _STEP
             moved[place] += step
             columns.append((self.ratios(chosen, moved) - base) / step)
-        scatter = max(SCATTER, float(np.median(np.abs(base))) * 1.48)
-        slopes = np.stack(columns, axis=1) / scatter * self.sigma[free]
-        inverse = np.linalg.inv(slopes.T @ slopes + np.eye(len(self.free)))
-        widths[free] = np.sqrt(np.diag(inverse))
+        self.free = free
+        scatter = max(SCATTER, float(np.median(np.abs(base))) * _TO_DEVIATION)
+        slopes = np.stack(columns, axis=1) / scatter * self.sigma
+        widths: NDArray[np.float64] = np.sqrt(np.diag(np.linalg.inv(slopes.T @ slopes + np.eye(count))))
         return widths
 
     def _fixed(self) -> list[int]:

@@ -15,7 +15,7 @@ from simulator.collectives import KINDS, bus_factor, kind_id
 from simulator.errors import InputError
 from supernode.fitting.rows import Row, row_of
 
-_LABEL = re.compile(r"\s*(?:\[\d+,\d+\](?:<\w+>)?:?|\d+:(?=\s))\s?")
+LABEL = re.compile(r"\s*(?:\[\d+,\d+\](?:<\w+>)?:?|\d+:(?=\s))\s?")
 """What mpirun --tag-output and srun -l put before a line."""
 _TEST = re.compile(r"(\w+?)_perf\b")
 _RANK = re.compile(r"#\s+Rank\s+(\d+)\s+(?:Group\s+(\d+)\s+)?Pid\b")
@@ -97,7 +97,7 @@ def _outputs(text: str, name: str) -> Iterator[tuple[_Output, list[_Printed]]]:
     output = _Output()
     results: list[_Printed] = []
     for number, raw in enumerate(text.splitlines(), 1):
-        line = raw[label.end() :] if (label := _LABEL.match(raw)) else raw
+        line = raw[label.end() :] if (label := LABEL.match(raw)) else raw
         line = line.strip()
         if _ROW.match(line):
             output.has_rows = True

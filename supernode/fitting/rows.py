@@ -86,7 +86,7 @@ def read_rows(path: Path, kind: str = "", chips: int | None = None) -> tuple[Row
         raise InputError("is empty", where=name, remedy="save the output of all_reduce_perf in it, or a CSV")
     if "\0" in text:
         raise InputError("is no text", where=name, remedy="name the output of nccl-tests, or a CSV")
-    if first[0] in "{[" and not first.startswith("[1,"):
+    if first[0] in "{[" and not nccl_tests.LABEL.match(first):
         rows = _json_rows(text, name, kind, chips)
     elif not first.startswith("#") and "," in first and _meanings(next(csv.reader([first]))):
         rows = _csv_rows(text, name, kind, chips)
