@@ -63,6 +63,8 @@ def domains_of(part: Slice, library: Kernels, draw: Draw) -> tuple[Domain, ...]:
     for index, level in enumerate(part.levels):
         is_network = part.machines > 1 and index == len(part.levels) - 1
         is_shared = shared[index]
+        if level.size == 1:
+            continue
         rate = level.links * draw(level.link.bandwidth)
         hops = level.hops
         if level.kind == "axis":
@@ -125,7 +127,7 @@ def ports_bytes_per_s(levels: Sequence[Level], draw: Draw) -> float:
     """What one chip can send at once over all the ports that it has, those of the network beside its own [B/s]."""
     total = 0.0
     for level, is_shared in zip(levels, _are_shared(levels), strict=True):
-        neighbours = 1.0
+        neighbours = 1.0 if level.size > 1 else 0.0
         if level.kind == "axis":
             neighbours = 2.0 if level.wraps or level.size > 2 else 1.0
         elif level.kind == "mesh":
@@ -136,8 +138,13 @@ def ports_bytes_per_s(levels: Sequence[Level], draw: Draw) -> float:
 
 def _are_shared(levels: Sequence[Level]) -> list[bool]:
     """Whether each level is one of switches that are reached through the ports of the level inside."""
-    inner = [None, *(level.link if level.kind == "switch" else None for level in levels[:-1])]
-    return [level.kind == "switch" and level.link is below for level, below in zip(levels, inner, strict=True)]
+    found = []
+    inner = None
+    for level in levels:
+        found.append(level.kind == "switch" and level.link is inner)
+        if level.size > 1:
+            inner = level.link if level.kind == "switch" else None
+    return found
 
 
 def farthest_seconds(domains: Iterable[Domain], *, is_straight: bool) -> float:

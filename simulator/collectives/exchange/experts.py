@@ -129,7 +129,8 @@ def _hit(routing: Routing, each: int) -> float:
     if each % run == 0:
         return 1 - _none_of_groups(routing, each // run)
     if run % each == 0:
-        return sum(chance * (1 - _missing(run, each, n)) for n, chance in enumerate(_in_one_group(routing)))
+        chances = enumerate(_in_one_group(routing)[: run + 1])
+        return sum(chance * (1 - _missing(run, each, n)) for n, chance in chances)
     raise InputError(
         f"{each} experts in a row cut the groups of {run} experts apart",
         remedy=f"let the {routing.groups} groups and the ranks or nodes divide each other",

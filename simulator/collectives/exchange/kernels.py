@@ -38,6 +38,7 @@ def product(a, b):
     return found
 
 
+@register_jitable
 def picked(odds, top_k, each):
     """Whether and how often a token picks each run of ``each`` experts: (runs,) [1], (runs,) [1].
 
@@ -45,7 +46,10 @@ def picked(odds, top_k, each):
     that a token picks any expert of the run, the second the expected number that it picks there.
     """
     count = odds.shape[0] // each
-    scaled = odds * (top_k / odds.sum())
+    total = 0.0
+    for i in range(odds.shape[0]):
+        total += odds[i]
+    scaled = odds * (top_k / total)
     before = np.zeros((count + 1, top_k + 1))
     own = np.zeros((count, top_k + 1))
     before[0, 0] = 1.0

@@ -204,13 +204,14 @@ def _bounds(part: Slice, domains: tuple[Domain, ...], routing: Routing, token_by
     """
     ranks = part.chips
     reached = token_bytes * spread(routing, ranks).distinct
+    levels = [level for level in part.levels if level.size > 1]
     inside = {domain.inside: sum(len(each.parts) for each in domains[:at]) for at, domain in enumerate(domains)}
     link_s = max(
         token_bytes
         * spread(routing, ranks // below).distinct
         * (ranks - below)
         / ranks
-        / ports_bytes_per_s(part.levels[first:], draw)
+        / ports_bytes_per_s(levels[first:], draw)
         for below, first in inside.items()
     )
     on_torus = domains[0].parts[0].kind == "axis"
