@@ -46,8 +46,10 @@ _AT_ONCE: int = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that a reader does not see or that turn what he sees around: control, direction, line ends."""
 
-_WORDY = (dict, list, str)
-"""What may hold text, in decoded TOML."""
+_ENDLESS = (dict, list, str, int)
+"""What may be out of all proportion, or hold what is, in decoded TOML."""
+LARGEST_BITS = 1024
+"""No float holds a whole number of more bits, and nobody can print one of very many."""
 
 
 def read_text(path: Path, most_bytes: int = LARGEST_BYTES) -> str:
@@ -111,7 +113,7 @@ def parse_toml(text: str, kind: type[T], where: str) -> T:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not TOML: {_cut(str(error))}", where=where, remedy="mend that line") from None
-    _refuse_hidden(tree, where)
+    _refuse_endless(tree, where)
     return convert(tree, kind, where)
 
 
@@ -146,8 +148,8 @@ def _line_ends(found: re.Match[str]) -> str:
     return "\n" * found.group().count("\n")
 
 
-def _refuse_hidden(tree: Any, where: str) -> None:
-    """Refuse text that is too long, or has characters that nobody sees or that reorder what is seen; deep nesting."""
+def _refuse_endless(tree: Any, where: str) -> None:
+    """Refuse endless text and numbers, characters that nobody sees or that reorder what is seen, and deep nesting."""
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), tree)]
     while waiting:
         path, node = waiting.pop()
@@ -158,9 +160,12 @@ def _refuse_hidden(tree: Any, where: str) -> None:
             for key in node:
                 if fault := _fault(key, LONGEST_NAME):
                     raise InputError(f"a key {fault[0]}", where=_place(where, path), remedy=fault[1])
-            waiting.extend(((*path, key), child) for key, child in node.items() if isinstance(child, _WORDY))
+            waiting.extend(((*path, key), child) for key, child in node.items() if isinstance(child, _ENDLESS))
         elif isinstance(node, list):
-            waiting.extend(((*path, index), child) for index, child in enumerate(node) if isinstance(child, _WORDY))
+            waiting.extend(((*path, index), child) for index, child in enumerate(node) if isinstance(child, _ENDLESS))
+        elif isinstance(node, int) and node.bit_length() > LARGEST_BITS:
+            said = f"is a whole number of {node.bit_length():,} bits"
+            raise InputError(said, where=_place(where, path), remedy="write it as 1e9")
         elif isinstance(node, str) and (fault := _fault(node, LONGEST_TEXT)):
             raise InputError(fault[0], where=_place(where, path), remedy=fault[1])
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_QUANTITY = re.compile(r"[0-9.]+ [A-Za-z/]+")
 Steps = tuple[str | int, ...]
 LONG = 100_000
 DOTS = 20_000
@@ -63,6 +64,15 @@ TEXTS: dict[str, Any] = {
     "an absolute path": "/etc/passwd",
     "a word that nobody knows": "nobody-knows-this",
 }
+QUANTITIES: dict[str, Any] = {
+    "no time": "0 s",
+    "next to no time": "1e-300 s",
+    "an age": "1e300 s",
+    "an endless time": "inf s",
+    "a quantity of another kind": "5 GB/s",
+    "a number without a unit": "5",
+}
+"""What is written in place of a quantity: a number and its unit in one text."""
 UNITS: dict[str, Any] = {"a unit that nobody knows": "GBps", "a unit of another kind": "kg/kWh"}
 TABLES = (
     "no key at all",
@@ -71,6 +81,26 @@ TABLES = (
     "a key of many letters",
     "a key of hidden marks",
 )
+FABRICS: dict[str, Any] = {
+    "clos": {"nodes": 8, "chips_per_node": 8, "planes": 2, "chip_links": 1, "rails": 8, "tiers": 2, "radix": 16}
+    | {"oversubscription": [2.0]},
+    "clos counted": {"nodes": 64, "chips_per_node": 8, "tiers": 3, "switches": [16, 8, 8], "pods": 4}
+    | {"oversubscription": [2.0, 2.0]},
+    "edge-list": {
+        "chips": 4,
+        "switches": 1,
+        "cpus": 1,
+        "nics": 1,
+        "bundles": [
+            {"pairs": [[0, 4], [1, 4]], "links": 2},
+            {"pairs": [[2, 4], [3, 4], [4, 5], [5, 6]], "links": 1, "share": 0.5, "delay": 0.5},
+        ],
+    },
+    "hamming-mesh": {"board": [2, 2], "boards": [4, 2]},
+    "meshed-racks": {"dims": [4, 2], "racks": 2, "planes": 1, "spines": 8, "mesh_links": [1, 2], "up_links": 1},
+}
+"""Fabrics with every field that one may have, of which the catalogue has no example; each takes a link besides."""
+
 LISTS = ("no member", "20,000 members", "a member of another type")
 GONE = "left out"
 ITSELF = "its own name"
@@ -96,6 +126,8 @@ def damages(path: Steps, value: Any) -> Iterator[str]:
     elif isinstance(value, str):
         yield from TEXTS
         yield ITSELF
+        if _QUANTITY.fullmatch(value):
+            yield from QUANTITIES
         if path[-1] == "unit":
             yield from UNITS
     elif isinstance(value, dict):
@@ -133,7 +165,7 @@ def damaged(tree: Any, path: Steps, what: str, itself: str) -> Any:
 
 
 def _replacement(value: Any, what: str, itself: str) -> Any:  # noqa: PLR0911 - one return for each damage
-    for table in (TYPES, NUMBERS, TEXTS, UNITS):
+    for table in (TYPES, NUMBERS, TEXTS, QUANTITIES, UNITS):
         if what in table:
             return table[what]
     match what:

@@ -21,9 +21,9 @@ FLOP_PER_ELEMENT = (128.0, 1600.0)
 """Least and most FLOP that a peak makes of each number that the memory delivers, where nobody says why it is otherwise.
 
 A chip of half the width a number makes twice the FLOP a byte, so one band serves all dtypes: it is this one over the
-bytes of a number. It is the spread of the chips whose peak and bandwidth are both measured or announced, some 120 pairs
-from V100 to MTIA 450: their quartiles are 332 and 625, and the ends lie one and a half times the ratio of the
-quartiles (in logarithms) beyond them, which is Tukey's rule for what is an outlier; 128.5 and 1,614, rounded.
+bytes of a number. It is the spread of the chips whose peak and bandwidth are both measured or announced: the ends lie
+one and a half times the ratio of the quartiles (in logarithms) beyond the quartiles, which is Tukey's rule for what is
+an outlier, and are rounded. A test holds them to the chips of the catalogue.
 
 Numbers of more than two bytes have no least: chips made for AI compute with them on the side, some hardly at all.
 """

@@ -46,10 +46,14 @@ LARGEST = {
 TINY = 1e-6
 """Least of a share or of a divisor: less is a slip, and what is divided by it out of all proportion."""
 _SHARES = frozenset({"fraction", "attention_fraction"})
-_BETWEEN = {"idle": (0.0, 1.0), "pue": (1.0, LARGEST["1"]), "ramp": (0.0, 4.0)}
-"""Numbers with limits of their own: a power at rest may be none, and so a ramp, of messages in one piece; a ramp is 1
-at the best number of chunks, and more where a library chooses worse."""
-_LEAST = {"life": TINY, "half_size": TINY, "full": 1.0, "capital": 1.0, "price": 1.0, "rent_per_chip": TINY}
+_BETWEEN = {"idle": (0.0, 1.0), "pue": (1.0, LARGEST["1"])}
+"""Numbers with limits of their own; a power at rest may be none."""
+_MOST_RAMP = 4.0
+"""A ramp (1 at the best number of chunks, none for messages in one piece) is more where a library chooses worse."""
+_LEAST = {
+    **dict.fromkeys(("life", "half_size", "rent_per_chip", "spread_low", "spread_high"), TINY),
+    **dict.fromkeys(("full", "capital", "price"), 1.0),
+}
 """Figures that are divided by, or by which machines are compared, and the least of each in SI base units.
 
 A machine that draws nothing or is had for nothing is ahead of all others per megawatt or per dollar, whatever it does.
@@ -115,7 +119,7 @@ def _limits(figure: Figure) -> tuple[float, float]:
     if last in _BETWEEN:
         return _BETWEEN[last]
     least = _LEAST.get(last, _LEAST_OF.get(figure.dimension, 0.0))
-    return least, LARGEST[figure.dimension]
+    return least, _MOST_RAMP if (last, figure.dimension) == ("ramp", "1") else LARGEST[figure.dimension]
 
 
 def check_chip(chip: Chip, where: str) -> None:

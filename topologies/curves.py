@@ -9,10 +9,12 @@ from typing import Annotated
 import msgspec
 
 from simulator.collectives.curve import Curve, Grade, Point, Terms
-from simulator.errors import InputError
+from simulator.collectives.kinds import KINDS
+from simulator.errors import InputError, unknown_name
 from simulator.figures import BytesPerSecond, Draw, Ratio, Seconds, Source, figures_of, settle_all
 from simulator.files import parse_toml, read_text
 from simulator.machine import Count, Entry, Line, Name
+from topologies.checks import check_figures
 from topologies.load import ROOT, sources
 from topologies.schema import Sources
 
@@ -20,7 +22,9 @@ FILE = ROOT / "curves.toml"
 ROOT_OF = 2.0**20
 """Size at which the square-root term of a curve is written down as a time: 1 MiB [B]."""
 Size = Annotated[float, msgspec.Meta(ge=1, le=1e18)]
-Families = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]+(/[a-z0-9.-]+){0,5}$", max_length=200)]
+Families = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*){0,5}$", max_length=200)]
+Error = Annotated[float, msgspec.Meta(ge=0, le=1000)]
+"""Relative error [1]."""
 
 
 class MeasuredPoint(Entry, frozen=True):
@@ -28,9 +32,9 @@ class MeasuredPoint(Entry, frozen=True):
 
     machine: Name
     bytes: Size
-    us: Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+    us: Annotated[float, msgspec.Meta(ge=1e-3, le=1e15)]
     source: Name
-    network: str = ""
+    network: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9.-]{0,63})?$")] = ""
 
 
 class CurveEntry(Entry, frozen=True):
@@ -52,8 +56,8 @@ class CurveEntry(Entry, frozen=True):
     latency: Seconds | None = None
     bandwidth: BytesPerSecond | None = None
     ramp: Seconds | None = None
-    error: float | None = None
-    left_out_error: float | None = None
+    error: Error | None = None
+    left_out_error: Error | None = None
 
 
 class CurveFile(Entry, frozen=True):
@@ -89,7 +93,10 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
 
 
 def _curve(raw: CurveEntry, known: dict[str, Source], where: str) -> Curve:
-    entry = settle_all(raw, f"curve/{raw.families}-{raw.kind}-{raw.ranks}", where)
+    if raw.kind not in KINDS:
+        raise unknown_name("collective", raw.kind, KINDS, where=f"{where}.kind")
+    entry = settle_all(raw, f"curve/{raw.families.replace('/', '+')}-{raw.kind}-{raw.ranks}", where)
+    check_figures(entry, where, known)
     named = {figure.source for figure in figures_of(entry)} - {""} | {point.source for point in entry.points}
     if unknown := sorted(named - set(known)):
         raise InputError(f"unknown source {unknown[0]!r}", where=where, remedy="add it under [sources]")

@@ -20,6 +20,7 @@ from topologies.schema import MachineEntry
 MACHINE = (load.ROOT / "machines" / "hgx-h100.toml").read_text(encoding="utf-8")
 READINGS = (load.ROOT / "machines" / "scalex640.toml").read_text(encoding="utf-8")
 TORUS = (load.ROOT / "machines" / "ironwood-9216.toml").read_text(encoding="utf-8")
+SHARES = (load.ROOT / "machines" / "trn2-ultraserver.toml").read_text(encoding="utf-8")
 CHIP = (load.ROOT / "chips" / "h100-sxm.toml").read_text(encoding="utf-8")
 
 
@@ -55,6 +56,20 @@ def refused(tmp_path, text: str) -> str:
     return message
 
 
+def in_line(key: str, value: str, text: str = MACHINE) -> str:
+    """``text`` with another value of a key that stands before the tables."""
+    changed, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
+    assert count == 1, f"no {key}"
+    return changed
+
+
+def with_others(value: str) -> str:
+    """The machine where another source states ``value`` first in place of the share that its links reach."""
+    table = MACHINE.index("[fabric.link.fraction]")
+    start = MACHINE.index("others = [\n  { value = ", table)
+    return MACHINE[:start] + re.sub(r"value = [0-9.]+", f"value = {value}", MACHINE[start:], count=1)
+
+
 LINK = "fabric.link.bandwidth"
 BAD = {
     "a unit of another kind": (in_table(LINK, "unit", '"W"'), LINK, "use one of"),
@@ -78,6 +93,48 @@ BAD = {
     "a share of nothing": (in_table("fabric.link.fraction", "low", "0"), "fabric.link.fraction", "raise it"),
     "a building that makes energy": (in_table("site.pue", "low", "0.9"), "site.pue", "raise it"),
     "a life of no time": (in_table("prices.life", "low", "0"), "prices.life", "raise it"),
+    "a machine that draws nothing": (in_table("power.full", "low", "0"), "power.full.low", "raise it"),
+    "a machine that costs nothing": (in_table("prices.capital", "low", "0"), "prices.capital.low", "raise it"),
+    "chips that are let for nothing": (
+        in_table("prices.rent_per_chip", "low", "0"),
+        "prices.rent_per_chip.low",
+        "raise it",
+    ),
+    "nothing stated by another source": (
+        with_others("0.0"),
+        "fabric.link.fraction.others[0].value",
+        "raise it",
+    ),
+    "too much stated by another source": (
+        with_others("1e23"),
+        "fabric.link.fraction.others[0].value",
+        "check the number",
+    ),
+    "a launch before there were accelerators": (
+        in_table("dates.announced", "low", "1989.9"),
+        "dates.announced.low",
+        "raise it",
+    ),
+    "a launch in another century": (
+        in_table("dates.announced", "high", "2100.5"),
+        "dates.announced.high",
+        "check the number",
+    ),
+    "a day that is none": (in_table(LINK, "kind", '"announced"\ndate = "2025-13"'), f"{LINK}.date", "CONTRIBUTING.md"),
+    "a day in words": (in_table(LINK, "kind", '"announced"\ndate = "last summer"'), f"{LINK}.date", "CONTRIBUTING.md"),
+    "no title": (in_line("title", '""'), "title", "CONTRIBUTING.md"),
+    "no vendor": (in_line("vendor", '""'), "vendor", "CONTRIBUTING.md"),
+    "no reason for a reading": (
+        re.sub(r"^reason = .*$", 'reason = ""', READINGS, count=1, flags=re.MULTILINE),
+        "reason",
+        "",
+    ),
+    "a whole number of 80,000 bits": (in_line("chips", "0x" + "f" * 20_000), "chips", "1e9"),
+    "a share of a link next to nothing": (
+        swap(SHARES, "share = [1.0,", "share = [1e-300,"),
+        "fabric.share[0]",
+        "CONTRIBUTING.md",
+    ),
     "a number in quotation marks": (in_table(LINK, "value", '"25"'), LINK, "CONTRIBUTING.md"),
     "a truth value for a number": (in_table(LINK, "value", "true"), LINK, "CONTRIBUTING.md"),
     "a kind nobody knows": (in_table(LINK, "kind", '"guessed"'), LINK, "CONTRIBUTING.md"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -81,6 +82,40 @@ def test_a_comparison_refuses_a_bad_machine_before_it_computes_anything(tmp_path
     path = tmp_path / "mine.toml"
     path.write_text(TEXTS["a key of 40 kB in a table within a line"][0], encoding="utf-8")
     refused(run("compare", str(path), "scalex640", "--quick"), "mine.toml")
+
+
+def with_stack(phase: str, stack: str) -> str:
+    """The machine with another stack for a phase."""
+    changed, count = re.subn(rf"^{phase} = .*$", f'{phase} = "{stack}"', MACHINE, count=1, flags=re.MULTILINE)
+    assert count == 1
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("phase", "stack", "said"),
+    [
+        ("training", "megatron-brigde-26.06", "did you mean megatron-bridge-26.06"),
+        ("serving", "nobody-knows-this", "unknown stack 'nobody-knows-this'"),
+        ("training", "vllm-0.15", "stack 'vllm-0.15' has no [training]"),
+        ("serving", "megatron-bridge-26.06", "stack 'megatron-bridge-26.06' has no [serving]"),
+    ],
+)
+def test_a_comparison_refuses_a_stack_that_is_none_before_it_says_anything_else(phase, stack, said, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(with_stack(phase, stack), encoding="utf-8")
+    message = refused(run("compare", str(path), "hgx-h200", "--quick"), f"mine.toml: stacks.{phase}")
+    assert said in message
+
+
+def test_the_other_commands_that_need_a_stack_name_the_field_too(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(with_stack("training", "nobody-knows-this"), encoding="utf-8")
+    refused(run("plan", "llama3-8b", str(path)), "mine.toml: stacks.training")
+    done = run("catalogue", "check", str(path), "--json")
+    assert done.returncode == 2
+    (wrong,) = [each for each in json.loads(done.stdout)["findings"] if not each["holds"]]
+    assert wrong["what"] == "stacks exist"
+    assert "mine.toml: stacks.training: unknown stack" in wrong["detail"]
 
 
 def folder(path):
@@ -168,6 +203,9 @@ def test_the_command_waits_for_no_file_that_is(make, tmp_path):
         ("plan", "llama3-8b", "{file}"),
         ("collective", "all-reduce", "{file}"),
         ("topology", "{file}"),
+        ("import", "graphml", "{file}", "--like", "hgx-h100", "--out", "{file}.out"),
+        ("import", "infragraph", "{file}", "--like", "hgx-h100", "--out", "{file}.out"),
+        ("import", "nvidia-smi", "{file}", "--like", "hgx-h100", "--out", "{file}.out"),
     ],
 )
 def test_no_command_waits_for_a_pipe(words, tmp_path):

@@ -64,6 +64,20 @@ BAD = [
     ("cluster", "share = 0.5", "share = 1.5", ["share", "1.5"]),
     ("cluster", "share = 0.5", "share = 0.0", ["share"]),
     ("cluster", "weight = 0.6", "weight = -0.6", ["weight", "-0.6"]),
+    # next to nothing, where zero means something or nothing does
+    ("cluster", "share = 0.5", "share = 1e-300", ["jobs[3].share", "1e-06"]),
+    ("cluster", "weight = 0.6", "weight = 1e-300", ["jobs[0].weight", "1e-06"]),
+    ("cluster", "utilisation = 0.5", "utilisation = 1e-300", ["utilisation", "1e-06"]),
+    ("cluster", "sigma = 1.0", "sigma = 1e-300", ["jobs[0].sigma", "write 0"]),
+    ("cluster", "load = 0.9", "load = 1e-300", ["load", "write 0"]),
+    ("cluster", 'duration = "24 h"', 'duration = "1e-300 s"', ["duration", "at least 1 s"]),
+    ("serve", '"80 ms"', '"1e-300 s"', ["slo.tpot", "at least 1e-06 s"]),
+    # texts that say nothing, and days that are none
+    ("dense", 'title = "', 'title = "" # "', ["title"]),
+    ("training", 'title = "', 'title = "" # "', ["title"]),
+    ("train", 'title = "', 'title = "" # "', ["title"]),
+    ("serving", 'date = "2026-01"', 'date = "early 2026"', ["date", "early 2026"]),
+    ("serving", 'date = "2026-01"', 'date = ""', ["date"]),
     # quantities: wrong unit, no unit, not finite, out of bounds
     ("training", 'unit = "us"', 'unit = "GB/s"', ["launch", "GB/s", "us"]),
     ("serving", 'unit = "ms"', 'unit = "1"', ["iteration_overhead", "ms"]),

@@ -268,6 +268,12 @@ class TestShow:
         assert "[bold]boo[/bold]" in text
         assert not {"\x1b", "\x07", "\u202e"} & set(text)
 
+    def test_what_a_library_can_do_stands_beside_its_figures(self):
+        known = topologies.shared("software", "nccl").algorithms
+        assert known
+        assert f"algorithms: {', '.join(known)}" in run("show", "software", "nccl")
+        assert answer("show", "hgx-h100")["algorithms"] == ", ".join(known)
+
 
 def fences() -> tuple[float, float]:
     """Tukey's fences of FLOP per element, in logarithms, of the chips whose peak and bandwidth somebody states."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
+import msgspec
 import pytest
 
 import topologies
 from simulator.errors import InputError
+from simulator.figures import Figure, figures_of, with_each
+from simulator.files import convert
+from simulator.machine import Link
 from topologies import load
 from topologies.fabrics import StarPlanes
 
@@ -53,6 +60,35 @@ def test_its_figures_have_the_keys_of_those_in_their_place_and_its_name(tmp_path
     stated = topologies.machine(path).slice_levels(40)[0].link.bandwidth.key
     assert level.link.bandwidth.key.partition("@")[0] == stated
     assert isinstance(topologies.entry(path).hypotheses[-1].fabric, StarPlanes)
+
+
+def test_figures_of_a_list_of_edges_have_such_keys_too(tmp_path):
+    path = Path(written(tmp_path))
+    text = path.read_text(encoding="utf-8")
+    start = text.index('name = "one-tier"')
+    pairs = [[chip, 640] for chip in range(640)]
+    star = 'builder = "star-planes"\nchips = 640\nchips_per_node = 4\nlinks = [1, 1]\n'
+    edges = f'builder = "edge-list"\nchips = 640\nswitches = 1\nbundles = [{{ pairs = {pairs} }}]\n'
+    assert star in text[start:]
+    path.write_text(text[:start] + text[start:].replace(star, edges, 1), encoding="utf-8")
+    (fabric,) = [each.fabric for each in topologies.entry(str(path)).hypotheses if each.fabric is not None]
+    names = ("bandwidth", "latency", "fraction", "start")
+    keys = [f"machine/scalex640/fabric.link.{name}@one-tier" for name in names]
+    assert [figure.key for figure in figures_of(fabric)] == keys
+
+
+def test_every_figure_is_changed_wherever_it_stands():
+    rate, other, share = (tomllib.loads(text.replace(", ", "\n")) for text in (BANDWIDTH, FIGURE, SHARE))
+    figure = convert(rate, Figure, "here")
+    link = convert(
+        {"family": "any", "bandwidth": rate, "latency": other, "start": other, "fraction": share}, Link, "here"
+    )
+    nest = {"one": (link, [figure]), "two": {"three": figure}, "four": 4, "five": "word"}
+    found = with_each(nest, lambda each: msgspec.structs.replace(each, key="changed"))
+    assert [each.key for each in figures_of(found)] == ["changed"] * 6
+    assert found["one"][1] == [msgspec.structs.replace(figure, key="changed")]
+    assert (found["four"], found["five"]) == (4, "word")
+    assert [each.key for each in figures_of(nest)] == [""] * 6
 
 
 def test_the_other_readings_keep_the_fabric_of_the_file(tmp_path):
