@@ -20,7 +20,7 @@ from simulator.collectives.bounds import Bounds, bounds_of
 from simulator.collectives.group import group_of
 from simulator.collectives.kinds import KINDS, bus_factor, kind_id
 from simulator.errors import InputError
-from simulator.figures import Draw
+from simulator.figures import Draw, source_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,13 +202,19 @@ def rate_of(part: Slice, group: Group) -> float:
 
 
 def price_curve(
-    kind: str, size_bytes: float, part: Slice, curves: Sequence[Curve], *, draw: Draw | None = None
+    kind: str,
+    size_bytes: float,
+    part: Slice,
+    curves: Sequence[Curve],
+    *,
+    draw: Draw | None = None,
+    or_datasheet: bool = False,
 ) -> CurvePriced:
     """Price a collective by what was measured on such links.
 
     Read off between two measured sizes of the same system where there are such within :data:`REACH`; else on the curve
     of its family, kind and ranks; else by analogy on the nearest curve of its family. A time below what the links allow
-    is raised to that bound and flagged.
+    is raised to that bound and flagged. Where ``or_datasheet``, :func:`datasheet_curve` answers in place of a refusal.
 
     Raises
     ------
@@ -218,16 +224,13 @@ def price_curve(
         raise InputError(f"{size_bytes:g} bytes is no size of a message", remedy="give more than 0 bytes")
     number = kind_id(kind)
     group = group_of(part, draw)
-    curve, grade = _nearest(KINDS[number], part, group, curves)
-    seconds, basis = curve.terms.seconds(size_bytes), f"on the curve of {curve.name}"
-    system = [point for point in curve.points if (point.machine, point.network) == _system(part)]
-    found = look_up(system, size_bytes) if grade != "analogy" else None
-    if found is not None:
-        seconds, basis = found[0], f"read off between {found[1]:.0f} and {found[2]:.0f} bytes of {part.machine.name}"
-        grade = "measured"
-    else:
-        _refuse_far(size_bytes, curve)
-        grade = "analogy" if curve.grade == "measured" else grade
+    try:
+        curve, seconds, grade, basis = _answer(KINDS[number], size_bytes, part, group, curves)
+    except InputError:
+        if not or_datasheet:
+            raise
+        curve, grade, basis = datasheet_curve(kind, part, draw), "datasheet", "from stated rates, nothing measured"
+        seconds = curve.terms.seconds(size_bytes)
     low, high = curve.spread
     site_s = min(curve.terms.latency_s, seconds)
     bounds = bounds_of(number, size_bytes, group, "in-network")
@@ -250,8 +253,51 @@ def price_curve(
     )
 
 
+def datasheet_curve(kind: str, part: Slice, draw: Draw | None = None) -> Curve:
+    r"""The curve of links that nobody measured, from what the catalogue states of them alone.
+
+    .. math:: T(S) = \text{launch} + \text{way} + \text{start} + \frac{S}{f b}
+
+    with the longest way through the hardware, one step's start, and as :math:`b` what the tightest bound of the links
+    allows, of which the least stated fraction :math:`f` of any level is reached. Its band begins at the bound itself.
+    """
+    draw = draw or Draw()
+    number, group = kind_id(kind), group_of(part, draw)
+    levels = [level for level in part.levels if level.size > 1]
+    bounds = bounds_of(number, 1.0, group, "in-network")
+    fraction = min(draw(level.link.fraction) for level in levels)
+    start_s = max(draw(level.link.start) for level in levels)
+    per_byte = max(bounds.injection_s, bounds.link_s, bounds.bisection_s) / fraction
+    return Curve(
+        families=families_of(part),
+        kind=KINDS[number],
+        ranks=group.ranks,
+        rate_bytes_per_s=rate_of(part, group),
+        terms=Terms(bounds.latency_s + start_s, per_byte, 0.0),
+        spread=(fraction, APART / fraction),
+        grade="datasheet",
+        sources=source_ids(draw.touched.values()),
+        points=(),
+    )
+
+
 def _system(part: Slice) -> tuple[str, str]:
     return part.machine.name, part.machine.network.name if part.machines > 1 else ""
+
+
+def _answer(
+    kind: str, size_bytes: float, part: Slice, group: Group, curves: Sequence[Curve]
+) -> tuple[Curve, float, Grade, str]:
+    """The curve, the time [s], how sure that is and how it came about."""
+    curve, grade = _nearest(kind, part, group, curves)
+    system = [point for point in curve.points if (point.machine, point.network) == _system(part)]
+    found = look_up(system, size_bytes) if grade != "analogy" else None
+    if found is not None:
+        seconds, below, above = found
+        return curve, seconds, "measured", f"read off between {below:.0f} and {above:.0f} bytes of {part.machine.name}"
+    _refuse_far(size_bytes, curve)
+    grade = "analogy" if curve.grade == "measured" else grade
+    return curve, curve.terms.seconds(size_bytes), grade, f"on the curve of {curve.name}"
 
 
 def _nearest(kind: str, part: Slice, group: Group, curves: Sequence[Curve]) -> tuple[Curve, Grade]:

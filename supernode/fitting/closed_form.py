@@ -131,7 +131,7 @@ def fit_rows(machine: Machine, rows: Sequence[Row], watch: Watch | None = None) 
     widths = problem.widths(everything, theta)
     used = [place for place, width in enumerate(widths) if width <= TELLING]
     problem.free = used
-    theta = problem.solve(everything, problem.prior)
+    theta = problem.solve(everything, theta)
     widths = problem.widths(everything, theta)  # as if all were free: what is kept may be wrong, and shifts the others
     errors = []
     for row in everything if len(kept) > 1 else []:
@@ -300,8 +300,14 @@ class _Problem:
         return [place for place in range(len(self.figures)) if place not in self.free]
 
     def _other_starts(self) -> list[NDArray[np.float64]]:
-        """All constants towards one end of their ranges, and towards the other."""
-        return [self.prior - self.sigma, self.prior + self.sigma]
+        """All constants, and each alone, towards either end of their ranges.
+
+        Times are those of the best algorithm, so that the sum may have a valley for each choice of algorithms.
+        """
+        import numpy as np
+
+        moves = [np.ones(len(self.figures)), *np.eye(len(self.figures))]
+        return [self.prior + sign * move * self.sigma for move in moves for sign in (-1, 1)]
 
     def _residuals(self, free: NDArray[np.float64], chosen: Sequence[int]) -> NDArray[np.float64]:
         import numpy as np

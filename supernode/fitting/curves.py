@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.collectives.curve import APART, Curve, Grade, Point, families_of, fit_terms, leave_one_out, rate_of
 from simulator.errors import InputError
 from simulator.files import read_text
+from supernode.fitting.inline import inline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,10 +89,14 @@ def _chosen(rows: Sequence[Row]) -> list[Row]:
     forced = set()
     for row in rows:
         for other in rows:
-            is_same = (row.machine, row.network, row.size_bytes) == (other.machine, other.network, other.size_bytes)
+            is_same = _run_of(row) == _run_of(other)
             if is_same and row.algorithm != other.algorithm and row.seconds > FORCED * other.seconds:
                 forced.add((row.machine, row.algorithm))
     return [row for row in rows if not row.algorithm or (row.machine, row.algorithm) not in forced]
+
+
+def _run_of(row: Row) -> tuple[object, ...]:
+    return row.machine, row.network, row.kind, row.chips, row.size_bytes
 
 
 def _fitted(key: tuple[str, str, int, float], rows: Sequence[Row]) -> FittedCurve:
@@ -187,23 +192,11 @@ def curves_toml(found: Sequence[FittedCurve], ids: Mapping[str, str], own: Mappi
     )
     text = head
     for table in tables:
-        points = table.pop("points")
-        lines = [
-            f"    {{ {', '.join(f'{key} = {_written(value)}' for key, value in each.items())} }}," for each in points
-        ]
-        values = {key: value for key, value in table.items() if not isinstance(value, dict)}
-        figures = {key: value for key, value in table.items() if isinstance(value, dict)}
-        text += "[[curves]]\n" + toml(values) + "points = [\n" + "\n".join(lines) + "\n]\n"
-        for key, figure in figures.items():
-            text += f"{key} = {{ {', '.join(f'{part} = {_written(value)}' for part, value in figure.items())} }}\n"
-        text += "\n"
+        points = "".join(f"    {inline(each)},\n" for each in table.pop("points"))
+        plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+        figures = "".join(f"{key} = {inline(value)}\n" for key, value in table.items() if key not in plain)
+        text += f"[[curves]]\n{toml(plain)}points = [\n{points}]\n{figures}\n"
     return text + toml({"sources": {name: table for name, table in sorted(own.items()) if name in used}}).lstrip()
-
-
-def _written(value: Any) -> str:
-    from topologies.imports.machine_file import toml
-
-    return toml({"x": value}).strip().removeprefix("x = ")
 
 
 def _rounded(value: float) -> float:

@@ -15,6 +15,7 @@ from simulator.errors import InputError
 from simulator.files import read_text, write_whole
 from simulator.units import factor
 from supernode.fitting.closed_form import ClosedFit, Constant, median_error
+from supernode.fitting.inline import inline
 from topologies.imports.machine_file import machine_name, template, toml
 from topologies.load import FIELDS, ROOT
 
@@ -76,7 +77,10 @@ def write_machine(out: Path, like: str, network: str, fit: ClosedFit, measured: 
         beside = out.parent / f"{name}-network.toml"
         write_whole(beside, _network(table["network"], beside.stem, by_place["network"], fit, measured))
         table["network"] = beside.stem
+    # on one line each, before the first table: what a hypothesis says of the fabric stays inside the hypothesis
+    hypotheses = "".join(f"    {inline(each)},\n" for each in table.pop("hypotheses", []))
     head = f"# {like} with constants fitted to {_plain(measured.name)} by `supernode fit collective`.\n"
+    head += f"hypotheses = [\n{hypotheses}]\n" if hypotheses else ""
     write_whole(out, head + toml(table))
     topologies.machine(str(out))
     return Written(name, out, beside)

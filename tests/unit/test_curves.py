@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import topologies
-from simulator.collectives import group_of
+from simulator.collectives import group_of, price
 from simulator.collectives.bounds import bounds_of
 from simulator.collectives.curve import (
     APART,
@@ -147,6 +147,23 @@ def test_a_curve_below_what_the_links_allow_is_raised_and_flagged():
     assert found.seconds == max(bounds.injection_s, bounds.link_s, bounds.bisection_s)
     assert found.low_s <= found.seconds <= found.high_s
     assert not price_curve("all-reduce", GIB, part(), [curve(Terms(1e-4, 1 / 1e11, 0.0))]).is_clamped
+
+
+@pytest.mark.parametrize("name", ["hgx-h100", "ironwood-256", "scalex640", "mi300x-8", "gb200-nvl72"])
+@pytest.mark.parametrize("kind", ["all-reduce", "all-gather", "reduce-scatter", "all-to-all", "broadcast"])
+def test_stated_rates_alone_give_a_time_between_the_bound_and_the_closed_form(name, kind):
+    where = part(name, topologies.machine(name).chips)
+    with pytest.raises(InputError, match="measured"):
+        price_curve(kind, 4 * GIB, where, [])
+    found = price_curve(kind, 4 * GIB, where, [], or_datasheet=True)
+    assert found.grade == "datasheet"
+    assert not found.is_clamped
+    bounds = found.bounds
+    assert found.low_s >= max(bounds.injection_s, bounds.link_s, bounds.bisection_s)
+    assert found.low_s <= found.seconds <= found.high_s
+    assert found.sources
+    # no algorithm of the closed form reaches more of its links than their stated fraction
+    assert found.seconds < 1.2 * min(price(kind, 4 * GIB, where).by_algorithm.values())
 
 
 def test_groups_across_machines_go_by_their_own_number_of_ranks_alone():

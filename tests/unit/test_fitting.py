@@ -17,6 +17,7 @@ from simulator.figures import Draw
 from supernode.cli import app
 from supernode.fitting import closed_form
 from supernode.fitting.closed_form import fit_rows, median_error, seconds_of
+from supernode.fitting.machine_file import write_machine
 from supernode.fitting.rows import Row, read_rows
 from supernode.fitting.slices import slices_of
 from tests.support_nccl import half, printed, printed_of_2019
@@ -274,6 +275,22 @@ def test_the_table_of_the_page_is_read_as_csv(tmp_path):
     text = run("fit", "collective", source, "--machine", "hgx-h100")
     assert "Median error" in text
     assert "all-gather" in text
+
+
+@pytest.mark.parametrize("name", ["hgx-b200", "mi300x-8", "ironwood-256", "scalex640", "atlas-950-superpod", "tpu-v5e"])
+def test_a_written_machine_predicts_as_it_was_fitted(name, tmp_path):
+    machine = topologies.machine(name)
+    chips = next(chips for chips in reversed(machine.legal_chips) if chips <= 256)
+    rows = [Row("all-reduce", chips, 2.0**power, 1.0, "") for power in (10, 16, 20, 26, 32)]
+    _, times = known_constants(machine, rows, 0.7)
+    rows = [Row("all-reduce", chips, row.size_bytes, seconds, "") for row, seconds in zip(rows, times, strict=True)]
+    fit = fit_rows(machine, rows)
+    written = write_machine(tmp_path / "my-machine.toml", name, "", fit, tmp_path / "nccl.txt")
+    read = topologies.machine(str(written.path))
+    again = seconds_of(rows, slices_of(read, rows), Draw())
+    assert again == pytest.approx(times * (1 + np.array(fit.after)), rel=1e-4)
+    before, after = topologies.entry(name), topologies.entry(str(written.path))
+    assert [each.name for each in after.hypotheses] == [each.name for each in before.hypotheses]
 
 
 def test_rows_across_machines_write_their_network_beside_the_machine(tmp_path):
