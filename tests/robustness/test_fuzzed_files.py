@@ -166,6 +166,7 @@ LEGAL: tuple[tuple[frozenset[str], str, str], ...] = (
     (ZERO, r"^tasks:(load|jobs\.#\.sigma)$", "services alone, and jobs that all take the same time"),
     (SMALL, r"^machines:published\.\w+$|^models:(experts\.(dense_layers|shared)|latent\.q_rank)$", COUNTED),
     (ZERO, r"^models:norms_per_layer$", COUNTED),
+    (ZERO, r":fabric\.bundles\.#\.pairs\.#\.#$", "another edge"),
     (frozenset({"no key at all"}), r":$|[:.](dates|figures|published|peak)$", "nothing stated where nothing must be"),
     (
         frozenset({"no member"}),
