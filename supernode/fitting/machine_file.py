@@ -19,7 +19,6 @@ from supernode.fitting.inline import inline
 from topologies.imports.machine_file import machine_name, template, toml
 from topologies.load import FIELDS, ROOT
 
-SOURCE = "fitted-file"
 DIGITS = 5
 _STEP = re.compile(r"[^.\[\]]+")
 
@@ -68,28 +67,53 @@ def write_machine(out: Path, like: str, network: str, fit: ClosedFit, measured: 
         _put(table, path, each, fit, measured)
         for hypothesis in table.get("hypotheses", []):
             hypothesis.get("figures", {}).pop(path, None)
-    own = {SOURCE: {"title": f"{_plain(measured.name)}, measured collectives to which constants were fitted"}}
+    own = {
+        source_of(measured): {"title": f"{_plain(measured.name)}, measured collectives to which constants were fitted"}
+    }
     table |= {"name": name, "title": f"{table['title'][:200]}, fitted to {_plain(measured.name)}", "aliases": []}
     table["sources"] = table.get("sources", {}) | own
     table["network"] = topologies.resolve("networks", network) if network else table["network"]
     beside = None
     if "network" in by_place:
         beside = out.parent / f"{name}-network.toml"
-        write_whole(beside, _network(table["network"], beside.stem, by_place["network"], fit, measured))
+        write_whole(beside, _network(table["network"], beside.stem, like, by_place["network"], fit, measured))
         table["network"] = beside.stem
     # on one line each, before the first table: what a hypothesis says of the fabric stays inside the hypothesis
     hypotheses = "".join(f"    {inline(each)},\n" for each in table.pop("hypotheses", []))
     head = f"# {like} with constants fitted to {_plain(measured.name)} by `supernode fit collective`.\n"
     head += f"hypotheses = [\n{hypotheses}]\n" if hypotheses else ""
+    _check(out, head + toml(table))
     write_whole(out, head + toml(table))
-    topologies.machine(str(out))
     return Written(name, out, beside)
 
 
-def _network(network: str, name: str, fitted: list[tuple[str, Constant]], fit: ClosedFit, measured: Path) -> str:
-    table = tomllib.loads(read_text(ROOT / "networks" / f"{topologies.resolve('networks', network)}.toml"))
-    for path, each in fitted:
-        _put(table, path, each, fit, measured)
+def source_of(measured: Path) -> str:
+    """Id of the source that a file of measurements is to the figures that were fitted to it."""
+    return f"fitted-{machine_name(measured)[:48]}".strip("-.")
+
+
+def _check(out: Path, text: str) -> None:
+    """Read the text as it would stand in its folder, so that a file which is there stays if the new one is wrong."""
+    trial = out.with_name(f".{out.stem[:64]}-trial.toml")
+    write_whole(trial, text)
+    try:
+        topologies.machine(str(trial))
+    except InputError as error:
+        message = str(error).replace(str(trial), f"{out} (as it would be written)")
+        raise InputError(message.partition("\n  ")[0], remedy=error.remedy or "use another folder") from None
+    finally:
+        trial.unlink(missing_ok=True)
+
+
+def _network(
+    network: str, name: str, like: str, fitted: list[tuple[str, Constant]], fit: ClosedFit, measured: Path
+) -> str:
+    beside = Path(like).parent / f"{network}.toml"
+    is_own = like.endswith(".toml") and beside.is_file()
+    path = beside if is_own else ROOT / "networks" / f"{topologies.resolve('networks', network)}.toml"
+    table = tomllib.loads(read_text(path))
+    for place, each in fitted:
+        _put(table, place, each, fit, measured)
     table |= {"name": name, "aliases": []}
     return f"# {network} with constants fitted to {_plain(measured.name)}.\n" + toml(table)
 
@@ -109,7 +133,7 @@ def _put(table: Any, path: str, constant: Constant, fit: ClosedFit, measured: Pa
         "low": min(low, value),
         "high": max(high, value),
         "kind": "derived",
-        "source": SOURCE,
+        "source": source_of(measured),
         "locator": f"{len(fit.rows)} rows of {_plain(measured.name)}, median error {error:.1%}",
         "note": f"90 % range. Before: {before.value:g} ({before.low:g} to {before.high:g}) {before.unit}.",
     }

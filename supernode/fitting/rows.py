@@ -14,6 +14,7 @@ from typing import Any
 from simulator.collectives import KINDS, bus_factor, kind_id
 from simulator.errors import InputError
 from simulator.files import read_text
+from simulator.machine import MOST_CHIPS
 
 MOST_ROWS = 20_000
 _MICROSECOND = 1e-6
@@ -88,7 +89,7 @@ def read_rows(path: Path, kind: str = "", chips: int | None = None) -> tuple[Row
         raise InputError("is no text", where=name, remedy="name the output of nccl-tests, or a CSV")
     if first[0] in "{[" and not nccl_tests.LABEL.match(first):
         rows = _json_rows(text, name, kind, chips)
-    elif not first.startswith("#") and "," in first and _meanings(next(csv.reader([first]))):
+    elif not first.startswith("#") and "," in first and _meanings(first.split(",")):
         rows = _csv_rows(text, name, kind, chips)
     else:
         rows = nccl_tests.rows_of(text, name, kind, chips)
@@ -111,14 +112,15 @@ def row_of(kind: str, chips: int, size_bytes: float, time_us: float, where: str)
         raise InputError(f"a time of {time_us:g} us", where=where, remedy="a time is above 0; leave the row out")
     if not (math.isfinite(size_bytes) and size_bytes >= 1):
         raise InputError(f"{size_bytes:g} bytes is no size of a message", where=where, remedy="leave the row out")
-    if chips < 2:
-        raise InputError(f"{chips} chips make no collective", where=where, remedy="a collective has at least 2 ranks")
+    if not 2 <= chips <= MOST_CHIPS:
+        remedy = f"a collective has 2 to {MOST_CHIPS:,} ranks"
+        raise InputError(f"{chips:.10g} chips make no collective", where=where, remedy=remedy)
     return Row(kind, chips, size_bytes, time_us * _MICROSECOND, where)
 
 
 def _meanings(header: list[str]) -> dict[str, int]:
     """Column number by meaning, if the header is one of a table of collectives; empty elsewhere."""
-    titles = [title.strip().lstrip("\ufeff").lower() for title in header]
+    titles = [title.strip().strip('"').lower() for title in header]
     found = {
         meaning: titles.index(title)
         for meaning, names in COLUMNS.items()
@@ -156,6 +158,10 @@ def _csv_rows(text: str, name: str, kind: str, chips: int | None) -> Iterator[Ro
 
 def _header(cells: list[str], where: str, kind: str, chips: int | None) -> dict[str, int]:
     meanings = _meanings(cells)
+    titles = [cell.strip().lower() for cell in cells]
+    known = {title for names in COLUMNS.values() for title in names}
+    if twice := next((title for title in titles if title in known and titles.count(title) > 1), ""):
+        raise InputError(f"column {twice!r} stands there twice", where=where, remedy="take one of them out")
     missing = [] if kind else ["collective"]
     missing += [] if chips else ["chips"]
     missing = [each for each in [*missing, "message_bytes"] if each not in meanings]

@@ -56,6 +56,16 @@ def complaint(tmp_path, text, name="nccl.txt", **options):
         ("collective,chips,message_bytes,time_us\nall_reduce,8,1024,-5\n", "a time of -5 us"),
         ("collective,chips,message_bytes,time_us\nall_reduce,8,1024,nan\n", "no number"),
         ("collective,chips,message_bytes,time_us\nall_redoce,8,1024,5\n", "all_redoce"),
+        ("collective,chips,message_bytes,time_us\nall_reduce,1e300,1024,5\n", "1e+300 chips"),
+        ("collective,message_bytes,time_us,message_bytes\n", "'message_bytes' stands there twice"),
+        ("collective,chips,message_bytes,time_us\n" + "x" * 200_000 + ",8,1024,5\n", "is not CSV"),
+        ('[{"name": "AllReduce", "ranks": 8, "size": NaN, "time": 5}]', "no number"),
+        (
+            '{"results": [{"size": 8, "out_of_place": {"cpu_time": 5}}], "args": ["all_reduce_perf"], "config": '
+            '{"nthreads": 1, "ngpus": 8, "devices": [{}]}}',
+            "without -C 1",
+        ),
+        ("[" * 100_000, "is not JSON"),
         ('collective,chips,message_bytes,time_us\n"all_reduce,8,1024,5\n', "is not CSV"),
     ],
 )

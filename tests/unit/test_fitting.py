@@ -259,7 +259,7 @@ def test_the_page_is_followed_from_the_output_to_a_machine(tmp_path):
     for key, each in fitted.items():
         path = key.split("/", 2)[2]
         figure = of_mine.get(path) or of_mine[f"software.{path}"]
-        assert (figure.kind, figure.source) == ("derived", "fitted-file")
+        assert (figure.kind, figure.source) == ("derived", "fitted-nccl")
         assert figure.si == pytest.approx(each["value"], rel=1e-4)
     assert entry.name == "mine"
     priced = json.loads(run("collective", "all-reduce", target, "--bytes", "16MiB", "--json"))
@@ -301,6 +301,10 @@ def test_rows_across_machines_write_their_network_beside_the_machine(tmp_path):
     beside = Path(found["network_file"])
     assert beside == tmp_path / "two-network.toml"
     assert topologies.machine(str(target)).network.name == "two-network"
+    again = json.loads(run("fit", "collective", source, "--machine", target, "--out", target, "--json"))  # in place
+    assert again["median_error"]["before"] == pytest.approx(found["median_error"]["after"], abs=1e-3)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["nccl.txt", "two-network.toml", "two.toml"]
+    run(*words)
     priced = json.loads(run("collective", "all-reduce", target, "--chips", "16", "--bytes", "8GiB", "--json"))
     error = next(row["error_after"] for row in found["rows"] if row["bytes"] == 2**33)
     assert priced["time"]["value"] == pytest.approx(43000e-6 * (1 + error), rel=1e-3)
