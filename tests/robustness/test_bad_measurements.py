@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,13 @@ from supernode.fitting.rows import read_rows
 from tests.support_nccl import printed
 
 TIMES = {65536: 31.5, 1048576: 40.2, 16777216: 141.0}
+CPU_TIME = json.dumps(
+    {
+        "args": ["all_reduce_perf", "-C", "1"],
+        "config": {"nthreads": 1, "ngpus": 8, "devices": [{"rank": 0}]},
+        "results": [{"size": 8, "out_of_place": {"cpu_time": 5.0}}],
+    }
+)
 GOOD = printed("all-reduce", 8, TIMES)
 
 
@@ -60,11 +69,7 @@ def complaint(tmp_path, text, name="nccl.txt", **options):
         ("collective,message_bytes,time_us,message_bytes\n", "'message_bytes' stands there twice"),
         ("collective,chips,message_bytes,time_us\n" + "x" * 200_000 + ",8,1024,5\n", "is not CSV"),
         ('[{"name": "AllReduce", "ranks": 8, "size": NaN, "time": 5}]', "no number"),
-        (
-            '{"results": [{"size": 8, "out_of_place": {"cpu_time": 5}}], "args": ["all_reduce_perf"], "config": '
-            '{"nthreads": 1, "ngpus": 8, "devices": [{}]}}',
-            "without -C 1",
-        ),
+        (CPU_TIME, "without -C 1"),
         ("[" * 100_000, "is not JSON"),
         ('collective,chips,message_bytes,time_us\n"all_reduce,8,1024,5\n', "is not CSV"),
     ],
