@@ -52,11 +52,19 @@ def part_of(case: Case) -> Slice:
             machine = replace(machine, network=topologies.network(wanted))
         except InputError:
             raise Refused("unsupported", f"network {wanted} is not in the catalogue") from None
+    try:
+        return _joined(machine, chips)
+    except InputError as error:
+        raise Refused("infeasible", str(error).splitlines()[0]) from None
+
+
+def _joined(machine: Machine, chips: int) -> Slice:
+    """Whole machines, or the largest legal slice of each that divides the chips, joined by the machine's network."""
     if chips % machine.chips == 0:
         return slice_of(machine, chips)
     each = max((number for number in machine.legal_chips if chips % number == 0), default=0)
     if not each:
-        raise Refused("infeasible", f"{chips} chips are no whole number of slices of {name}")
+        raise Refused("infeasible", f"{chips} chips are no whole number of slices of {machine.name}")
     machines = chips // each
     joined = machine.network.level(machines, each)
     return Slice(machine, chips, machines, (*_levels(machine, each), joined))
