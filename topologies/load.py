@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from simulator.collectives.exchange.library import Library
 from simulator.errors import InputError, InternalError, unknown_name
+from simulator.exchange import Library
 from simulator.figures import Figure, Source, figures_of, settle_all
 from simulator.files import parse_toml, read_head, read_text
 from simulator.machine import Chip, Machine, Network, Reliability, Site, Software

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def bounds_of(kind: int, size_bytes: float, group: Group, algorithm: str) -> Bou
     """The bounds of a collective, of all algorithms that reduce where ``algorithm`` does."""
     is_reduced = kind == ALL_REDUCE and algorithm in REDUCING and any(way.reduces for way in group.ways)
     count = float(group.ranks)
+    in_slice = _in_slice(group)
     link_s = bisection_s = 0.0
     inside = 1.0
     along_axes, switched = 0.0, 0.0
@@ -55,7 +57,7 @@ def bounds_of(kind: int, size_bytes: float, group: Group, algorithm: str) -> Bou
         link_s = max(link_s, crossing / (inside * left))
         left -= way.outward_bytes_per_s
         inside *= way.size
-        bisection_s = max(bisection_s, _cut_seconds(kind, size_bytes, way, count))
+        bisection_s = max(bisection_s, _cut_seconds(kind, size_bytes, way, in_slice, count))
     farthest = max(along_axes, switched)
     if kind == SEND_RECV:
         farthest = min(way.hop_s for way in group.ways)
@@ -77,26 +79,35 @@ def sent_share(kind: int, ranks: float) -> float:
 def bottleneck(kind: int, size_bytes: float, group: Group, bounds: Bounds) -> str:
     """Name the level that binds: the one whose links need longest, or the latency where that is longer."""
     inside = 1.0
+    in_slice = _in_slice(group)
     slowest, name = 0.0, group.ways[0].name
     for way in group.ways:
         seconds = size_bytes * sent_share(kind, group.ranks / inside) / (inside * way.outward_bytes_per_s)
         if kind == ALL_TO_ALL:
-            seconds = size_bytes * (group.ranks - inside) / group.ranks / way.outward_bytes_per_s
+            seconds = size_bytes * inside * (way.size - 1) / group.ranks / way.outward_bytes_per_s
             if way.kind == "axis":
-                seconds = _cut_seconds(kind, size_bytes, way, group.ranks)
+                seconds = _cut_seconds(kind, size_bytes, way, in_slice, group.ranks)
         if seconds > slowest:
             slowest, name = seconds, way.name
         inside *= way.size
     return f"{name} links" if slowest > bounds.latency_s else "latency"
 
 
-def _cut_seconds(kind: int, size_bytes: float, way: Way, count: float) -> float:
-    """Time of what must cross the middle of one axis of a torus [s]; 0 for other levels, whose links bound them."""
-    if way.kind != "axis" or kind == SEND_RECV:
+def _in_slice(group: Group) -> float:
+    """Chips of one torus of the group, as its axes join them [1]."""
+    return math.prod(float(way.size) for way in group.ways if way.kind == "axis")
+
+
+def _cut_seconds(kind: int, size_bytes: float, way: Way, in_slice: float, count: float) -> float:
+    """Time of what must cross the middle of one axis of a torus [s]; 0 for other levels, whose links bound them.
+
+    Several tori that a network joins can go round each other's cuts, but for what an all-to-all sends inside them.
+    """
+    if way.kind != "axis" or kind == SEND_RECV or (in_slice < count and kind != ALL_TO_ALL):
         return 0.0
-    across = count / way.size * (2 if way.wraps else 1) * way.link_bytes_per_s
+    across = in_slice / way.size * (2 if way.wraps else 1) * way.link_bytes_per_s
     lesser = way.size // 2 / way.size
     if kind == ALL_TO_ALL:
-        return lesser * count * size_bytes * (1 - lesser) / across
+        return lesser * in_slice * size_bytes * in_slice / count * (1 - lesser) / across
     half_share = {ALL_REDUCE: 1.0, BROADCAST: 0.0}
     return size_bytes * half_share.get(kind, lesser) / across

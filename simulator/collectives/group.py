@@ -96,10 +96,18 @@ def group_of(part: Slice, draw: Draw | None = None) -> Group:
         ranks=part.chips,
         rows=rows,
         ways=tuple(_way(level, draw) for level in part.levels),
-        injection_bytes_per_s=injection_of_levels(part.levels, draw),
+        injection_bytes_per_s=_injection_bytes_per_s(part, draw),
         launch_s=draw(software.collective_launch),
         call_s=draw(software.call) if software.call else 0.0,
     )
+
+
+def _injection_bytes_per_s(part: Slice, draw: Draw) -> float:
+    """Over the links of its machine, and over its ports of the network, which are others."""
+    if part.machines == 1:
+        return injection_of_levels(part.levels, draw)
+    *inside, network = part.levels
+    return injection_of_levels(inside, draw) + network.links * draw(network.link.bandwidth)
 
 
 def _way(level: Level, draw: Draw) -> Way:

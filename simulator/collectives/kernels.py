@@ -245,30 +245,38 @@ def all_to_all_seconds(rows, size_bytes):
     """All-to-all by shortest ways, limited by the busiest links of any level [s].
 
     On an axis of d chips that wraps, ties split, each directed link carries n d / 8 of the n bytes that a chip sends
-    ((d^2 - 1) / 8d for odd d); on a line the middle link carries n d / 4. Into a switch level goes all that leaves
-    the levels below. Levels work at the same time.
+    to its slice ((d^2 - 1) / 8d for odd d); on a line the middle link carries n d / 4. Through the ports of a switch
+    level goes what is meant for its other members, and what is meant for levels outside that share its ports. Levels
+    work at the same time.
     """
     count = ranks(rows)
-    inside = 1.0
+    on_torus = axes(rows)
+    in_slice = 1.0
+    for i in range(on_torus):
+        in_slice *= rows[i, SIZE]
     longest = 0.0
     latency = 0.0
     start = 0.0
-    for i in range(rows.shape[0]):
+    outside = count
+    through = 0.0
+    for i in range(rows.shape[0] - 1, -1, -1):
         members = rows[i, SIZE]
         start = max(start, rows[i, START])
         if rows[i, KIND] == AXIS:
             half = math.floor(members * members / 4)
             share = half / members / (2 if rows[i, WRAPS] == 1 else 1)
             latency += rows[i, LATENCY] * (math.floor(members / 2) if rows[i, WRAPS] == 1 else members - 1)
-            longest = max(longest, size_bytes * share / rows[i, BANDWIDTH])
+            longest = max(longest, size_bytes * share * in_slice / count / rows[i, BANDWIDTH])
         else:
-            leaving = size_bytes * (count - inside) / count
+            is_shared = i + 1 < rows.shape[0] and rows[i + 1, WRAPS] == 1
+            inside = outside / members
+            through = size_bytes * (outside - inside) / count + (through if is_shared else 0.0)
             width = rows[i, BANDWIDTH]
             if rows[i, KIND] == MESH:
                 width *= members - 1
             latency = max(latency, rows[i, LATENCY])
-            longest = max(longest, leaving / width)
-        inside *= members
+            longest = max(longest, through / width)
+        outside /= members
     return filled(start + latency, longest, rows[-1, RAMP])
 
 

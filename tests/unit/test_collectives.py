@@ -80,6 +80,25 @@ def test_all_to_all_on_a_torus_equals_counted_link_loads(sides, wraps):
     assert seconds("all-to-all", "direct", 1.0, rows) == pytest.approx(max(loads.values()), rel=1e-9)
 
 
+def test_all_to_all_over_nodes_sends_by_each_level_what_is_meant_for_it():
+    """Eight chips a node, four nodes: 7 of 32 parts stay inside, 24 leave by the network's own ports."""
+    rows = switches((8, 100 * GB, 0), (4, 50 * GB, 0))
+    assert seconds("all-to-all", "direct", 1e9, rows) == pytest.approx(24 / 32 * 1e9 / 50e9)
+    assert seconds("all-to-all", "direct", 1e9, switches((8, 10 * GB, 0), (4, 50 * GB, 0))) == pytest.approx(
+        7 / 32 * 1e9 / 10e9
+    )
+    rows[:, BANDWIDTH] = 100 * GB
+    rows[1, WRAPS] = 1  # a second tier behind the ports of the first
+    assert seconds("all-to-all", "direct", 1e9, rows) == pytest.approx(31 / 32 * 1e9 / 100e9)
+
+
+def test_all_to_all_over_slices_loads_the_axes_with_what_stays_in_a_slice():
+    slices = np.vstack((torus(8, 8), switches((2, 1000 * GB, 0))))
+    assert seconds("all-to-all", "direct", 1e9, slices) == pytest.approx(
+        seconds("all-to-all", "direct", 1e9, torus(8, 8)) / 2
+    )
+
+
 def test_torus_all_reduce_meets_the_injection_bound_when_axes_are_equal():
     rows = torus(8, 8, 8)
     bound = 2 * (511 / 512) * 1e9 / (6 * 100 * GB)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from simulator.collectives.exchange.experts import Routing, balanced, measured, zipf
-from simulator.collectives.exchange.library import Kernels, Library, Reached
 from simulator.collectives.exchange.price import MODES, Exchanged, Tokens, combine, dispatch
 from simulator.collectives.exchange.vector import Vector, all_to_all_v
+from simulator.exchange import Kernels, Library, Reached
 
 __all__ = [
     "MODES",

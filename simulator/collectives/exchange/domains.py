@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simulator.collectives.exchange.experts import Routing, spread
 
 if TYPE_CHECKING:
-    from simulator.collectives.exchange.library import Kernels
+    from simulator.exchange import Kernels
     from simulator.figures import Draw
     from simulator.machine import Level, Slice
 

@@ -20,7 +20,7 @@ from simulator.errors import InputError, InternalError, unknown_name
 from simulator.figures import Draw
 
 if TYPE_CHECKING:
-    from simulator.collectives.exchange.library import Kernels, Library
+    from simulator.exchange import Kernels, Library
     from simulator.machine import Slice
 
 Mode = Literal["normal", "low-latency"]
