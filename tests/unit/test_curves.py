@@ -239,7 +239,8 @@ def test_curves_of_the_catalogue_are_those_of_the_calibrate_rows(shared_data, tm
         assert each["left_out_error"] is None or each["left_out_error"] < 0.08
 
 
-def test_curves_are_printed_with_their_errors(tmp_path):
+def test_curves_are_printed_with_their_errors(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     source = tmp_path / "rows.csv"
     lines = [f"all_reduce,8,{int(MIB) << power},{40 * 1.9**power},hgx-h100" for power in range(6)]
     source.write_text("\n".join(["collective,chips,message_bytes,time_us,machine", *lines]))
