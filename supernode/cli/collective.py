@@ -1,20 +1,17 @@
-"""``supernode collective``: price one collective, or a sweep of sizes."""
+"""``supernode collective``: price one collective, or a sweep of sizes, on one of three levels."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from simulator.errors import InputError
-from supernode.cli.common import console, machine_names, print_json, quantity
-
-if TYPE_CHECKING:
-    from simulator.collectives import Priced
-    from simulator.machine import Slice
+from supernode.cli.common import machine_names, print_json, progress_bar, warm_kernels
 
 KINDS = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all", "broadcast", "send-recv")
+LEVELS = ("curve", "closed-form", "flow")
 
 
 def _kinds(incomplete: str) -> list[str]:
@@ -36,6 +33,21 @@ def collective(
     network: Annotated[str, typer.Option(help="Network that joins several machines.")] = "",
     algorithm: Annotated[str, typer.Option(help="Name one instead of the cheapest.")] = "",
     hypothesis: Annotated[str, typer.Option(help="Reading of an undisclosed machine.")] = "",
+    fidelity: Annotated[
+        str, typer.Option(help=f"Level that answers: {', '.join(LEVELS)}.  [default: closed-form]")
+    ] = "",
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LINK|SWITCH", help="A dead link chip3-leaf0 or switch leaf0; leaf0=0.5 is half as fast."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Equal jobs at once, each of --chips chips, on one fabric.")] = 1,
+    placement: Annotated[str, typer.Option(help="How jobs lie: packed or interleaved.")] = "packed",
+    routing: Annotated[
+        str, typer.Option(help="dimension-order, spread, ecmp, valiant or all-path.  [default: the fabric's own]")
+    ] = "",
+    cases: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Your own measured rows, beside the published ones.")
+    ] = None,
     samples: Annotated[
         int, typer.Option(help="Draws of the uncertain figures for the range.", min=8, max=100_000)
     ] = 64,
@@ -43,95 +55,54 @@ def collective(
     plot: Annotated[Path | None, typer.Option(help="Draw busbw against size to a PNG or SVG file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    """Price a collective: time, algbw, busbw, algorithm, bottleneck and lower bounds.
+    """Price a collective: time, algbw, busbw, algorithm, bottleneck, lower bounds, and what was measured nearest.
 
     Example: supernode collective all-reduce gb200-nvl72 --bytes 1MiB:8GiB --chips 72
     """
+    from supernode.cli.collective_print import as_objects, print_tables
     from supernode.cli.slices import parsed
     from supernode.collective_sweep import Request, sweep
+    from supernode.nearest_rows import judged, measured_of, nearest
 
     if part and chips is not None:
         raise InputError("says how many chips, as --chips does", where="--slice", remedy="leave one of them out")
     shape = list(parsed(part)) if part else []
     if len(shape) == 1:
         chips = shape.pop()
-    request = Request(kind, machine, size, chips, network, algorithm, hypothesis, samples, seed, tuple(shape))
-    cut, rows, sources = sweep(request)
+    request = Request(
+        kind,
+        machine,
+        size,
+        chips,
+        network,
+        algorithm,
+        hypothesis,
+        samples,
+        seed,
+        tuple(shape),
+        fidelity,
+        tuple(fail or ()),
+        jobs,
+        placement,
+        routing,
+    )
+    with progress_bar(as_json) as tell:
+        if request.level == "flow":
+            warm_kernels(tell)
+        found = sweep(request, tell)
+    first, own = found.answers[0], cases or []
+    near = [nearest(found.part, answer.kind, answer.size_bytes, own) for answer in found.answers]
+    good = judged(found.part, first.kind, own)
     if plot is not None:
         from supernode.plots.collectives import plot_sweep
         from supernode.plots.save import write_plot
 
-        write_plot(lambda ax: plot_sweep(rows, cut.machine.name, ax=ax), plot)
+        rows = [(answer, answer.low_s, answer.high_s) for answer in found.answers]
+        points = [(each.row.size_bytes, each.busbw_bytes_per_s) for each in measured_of(near[0], found.part)]
+        bounds = [(answer.size_bytes, answer.bounds.least_s) for answer in found.answers]
+        name = found.part.machine.name
+        write_plot(lambda ax: plot_sweep(rows, name, ax=ax, measured=points, least_s=bounds), plot)
     if as_json:
-        objects = [_object(priced, low, high, sources) for priced, low, high in rows]
-        first = objects[0] if len(objects) == 1 else {"sweep": objects}
-        print_json(
-            {"schema": 1, "machine": cut.machine.name, "chips": cut.chips, "reading": cut.machine.reading}
-            | ({"shape": shape} if shape else {})
-            | first
-        )
+        print_json(as_objects(found, near, good, shape))
         return
-    _print(cut, rows, part)
-
-
-def _object(priced: Priced, low: float, high: float, sources: tuple[str, ...]) -> dict[str, Any]:
-    """One priced size; the range of the rates is that of the time, turned round."""
-    bus = priced.busbw_bytes_per_s / priced.algbw_bytes_per_s
-    slow, fast = priced.size_bytes / high, priced.size_bytes / low
-    bounds = priced.bounds
-    return {
-        "kind": priced.kind,
-        "bytes": priced.size_bytes,
-        "time": quantity(priced.seconds, "s", low=low, high=high, maturity="verified", sources=sources),
-        "algbw": quantity(priced.algbw_bytes_per_s, "B/s", low=slow, high=fast, maturity="verified", sources=sources),
-        "busbw": quantity(
-            priced.busbw_bytes_per_s, "B/s", low=slow * bus, high=fast * bus, maturity="verified", sources=sources
-        ),
-        "algorithm": priced.algorithm,
-        "level": "closed-form",
-        "bottleneck": priced.bottleneck,
-        "bounds": {
-            "injection": bounds.injection_s,
-            "link": bounds.link_s,
-            "bisection": bounds.bisection_s,
-            "latency": bounds.latency_s,
-        },
-        "by_algorithm": priced.by_algorithm,
-    }
-
-
-def _print(part: Slice, rows: list[tuple[Priced, float, float]], shape: str) -> None:
-    from rich.table import Table
-
-    from simulator.units import humanise
-
-    first = rows[0][0]
-    shaped = f" as {shape}" if "x" in shape else ""
-    title = f"{first.kind} over {part.chips:,} chips{shaped} of {part.machine.name}"
-    table = Table(title=title, title_justify="left")
-    for name in ("size", "time", "5-95 %", "algbw", "busbw", "algorithm", "bottleneck", "over bound"):
-        table.add_column(name, justify="left" if name in {"algorithm", "bottleneck"} else "right", no_wrap=True)
-    for priced, low, high in rows:
-        bounds = priced.bounds
-        least = max(bounds.injection_s, bounds.link_s, bounds.bisection_s, bounds.latency_s)
-        table.add_row(
-            _binary(priced.size_bytes),
-            humanise(priced.seconds, "s"),
-            f"{humanise(low, 's', 3)} to {humanise(high, 's', 3)}",
-            humanise(priced.algbw_bytes_per_s, "B/s"),
-            humanise(priced.busbw_bytes_per_s, "B/s"),
-            priced.algorithm,
-            priced.bottleneck,
-            f"{priced.seconds / least:.2f}x",
-        )
-    out = console()
-    out.print(table)
-    if part.machine.reading:
-        out.print(f"Reading: {part.machine.reading}", highlight=False, soft_wrap=True)
-
-
-def _binary(size_bytes: float) -> str:
-    for unit, factor in (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.4g} {unit}"
-    return f"{size_bytes:.4g} B"
+    print_tables(found, near, good, part)

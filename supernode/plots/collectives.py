@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from supernode.comparison import Curve
-from supernode.plots.theme import INK, LINES, axes, byte_tick, look, plain, tick, wrapped
+from supernode.plots.theme import GREY, INK, LINES, axes, byte_tick, look, plain, tick, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simulator.collectives.price import Priced
+    from supernode.collective_sweep import Answer
 
 _LEGEND_LETTERS = 62
 _CIRCLED_ONE = 0x2460
@@ -51,8 +52,21 @@ def plot_curves(curves: Sequence[Curve], *, ax: Axes | None = None, first: int =
     return ax
 
 
-def plot_sweep(rows: Sequence[tuple[Priced, float, float]], machine: str, *, ax: Axes | None = None) -> Axes:
-    """One collective on one machine as priced for each size, with the low and high end of its time [s]."""
+def plot_sweep(
+    rows: Sequence[tuple[Priced | Answer, float, float]],
+    machine: str,
+    *,
+    ax: Axes | None = None,
+    measured: Sequence[tuple[float, float]] = (),
+    least_s: Sequence[tuple[float, float]] = (),
+) -> Axes:
+    """One collective on one machine as priced for each size, with the low and high end of its time [s].
+
+    Parameters
+    ----------
+    measured : sizes [B] and bus bandwidths [B/s] that were measured on as many chips of this machine
+    least_s : sizes [B] and the least time that the links allow [s]
+    """
     bus = [priced.busbw_bytes_per_s * priced.seconds for priced, _, _ in rows]
     curve = Curve(
         machine=machine,
@@ -64,6 +78,15 @@ def plot_sweep(rows: Sequence[tuple[Priced, float, float]], machine: str, *, ax:
         high=tuple(moved / low_s for moved, (_, low_s, _) in zip(bus, rows, strict=True)),
         algorithms=tuple(priced.algorithm for priced, _, _ in rows),
     )
+    ax = axes(ax)
+    if least_s:
+        limits = [moved / seconds for moved, (_, seconds) in zip(bus, least_s, strict=True)]
+        sizes = [size for size, _ in least_s]
+        ax.plot(sizes, limits, ":", color=GREY, linewidth=1.5, label="the most that links and latency allow")
+    if measured:
+        size, rate = zip(*measured, strict=True)
+        label = f"measured, {len(measured)} published or own rows"
+        ax.plot(size, rate, "D", color=INK, markersize=4.5, markerfacecolor="white", zorder=4, label=label)
     ax = plot_curves([curve], ax=ax)
     ax.set_title(plain(curve.kind))
     return ax

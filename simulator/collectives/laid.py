@@ -1,0 +1,254 @@
+"""From an algorithm that the closed form prices to its schedule, and who stands where in it.
+
+Chips are counted as the fabric has them: axes of a torus as its coordinates, whose last one runs fastest; everything
+else unit by unit, so that ranks fill nodes first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.collectives.group import ALGORITHMS
+from simulator.collectives.rows.kernels import BANDWIDTH, LATENCY, SIZE, START
+from simulator.collectives.schedules import SCHEDULES, Layout, Round, Schedule, schedule, snake
+from simulator.collectives.schedules.axes import box_of, ring_rounds, rotated
+from simulator.collectives.schedules.rounds import gathering, holding, overwrites, same
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from simulator.collectives.group import Group
+    from simulator.machine import Level
+
+    Whole = NDArray[np.int64]
+
+MOST_CHUNKS = 64
+"""Chunks of a pipelined algorithm at most: more change a price by less than the figures are known."""
+PIPELINED = "chunks are whole here, and any part of one in the closed form"
+ON_MESH = "pairs have one direct link here; the closed form counts all links of a chip"
+ACROSS = "each step has its own way here; the closed form takes the narrowest link and the longest way of all steps"
+IN_TURN = (
+    "levels take turns and no switch reduces here; in the closed form chunks overlap levels, and switches may reduce"
+)
+PARALLEL = "an axis of two has two parallel links, of which one message in the closed form uses one"
+
+
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """A schedule with its ranks laid out.
+
+    Parameters
+    ----------
+    schedule : who sends what to whom
+    order : (ranks,) which chip of the group each rank is
+    differs : why the closed form is another time by design; empty where both are the same on an idle fabric
+    """
+
+    schedule: Schedule
+    order: Whole
+    differs: str = ""
+
+
+def algorithms_laid(kind: str) -> tuple[str, ...]:
+    """The algorithms of the closed form that have a schedule for a kind of collective."""
+    if kind == "send-recv":
+        return ("direct",)
+    return tuple(name for name in ALGORITHMS if kind in SCHEDULES.get(_names(name), {}))
+
+
+def _names(algorithm: str) -> str:
+    return "nvls" if algorithm == "in-network" else algorithm
+
+
+def laid(kind: str, algorithm: str, levels: Sequence[Level], group: Group, size_bytes: float, planes: int = 1) -> Laid:
+    """Lay an algorithm out on the levels of a group, innermost first.
+
+    Parameters
+    ----------
+    planes : links of a chip to switches that reduce, each of which takes an equal part [1]
+
+    Raises
+    ------
+    InputError : no schedule of the algorithm does this kind of collective
+    """
+    if algorithm not in algorithms_laid(kind):
+        raise InputError(
+            f"the flow level has no schedule of {kind} by {algorithm}",
+            where="--algorithm",
+            remedy=f"name one of {', '.join(algorithms_laid(kind))}, or ask the closed form",
+        )
+    levels = [level for level in levels if level.size > 1]
+    axes = [level for level in levels if level.kind == "axis"]
+    units = [level for level in levels if level.kind != "axis"]
+    in_order = np.arange(group.ranks)
+    if kind == "send-recv":
+        return Laid(_to_neighbour(levels), in_order, _on_two(axes) if not units else ACROSS if len(levels) > 1 else "")
+    if algorithm == "in-network":
+        found = schedule("nvls", kind, Layout((group.ranks,), chunks=group.ranks, planes=planes))
+        return Laid(found, in_order)
+    if algorithm in {"ring", "bidirectional-ring"}:
+        return _ring(kind, algorithm, axes, units, group, size_bytes)
+    if algorithm == "hierarchical":
+        return Laid(_nested(kind, axes, units), in_order, differs=IN_TURN)
+    if axes and not units:
+        layout = Layout(tuple(axis.size for axis in axes), tuple(axis.wraps for axis in axes))
+        differs = _on_two(axes) if algorithm == "ring-per-dimension" else ""
+        if kind == "all-to-all" and not all(axis.wraps for axis in axes):
+            differs = "the busiest link of an open axis is not busy all the time, which the closed form takes it to be"
+        return Laid(schedule(algorithm, kind, layout), in_order, differs)
+    if algorithm == "full-mesh":
+        layout = Layout(tuple(unit.size for unit in reversed(units)))
+    else:
+        layout = Layout((group.ranks,), chunks=_chunks(kind, group, size_bytes, math.ceil(math.log2(group.ranks))))
+    return Laid(schedule(algorithm, kind, layout), in_order, differs=_why(kind, algorithm, axes, units))
+
+
+def _why(kind: str, algorithm: str, axes: Sequence[Level], units: Sequence[Level]) -> str:
+    """Why the closed form of an algorithm over switches and meshes is another time."""
+    if algorithm == "double-binary-tree":
+        return PIPELINED
+    if kind == "broadcast":
+        return "rank 0 sends to each other here; the closed form scatters, then gathers"
+    if algorithm in {"halving-doubling", "pat"} and any(unit.kind == "mesh" for unit in units):
+        return ON_MESH
+    return ACROSS if len(units) + len(axes) > 1 else ""
+
+
+def _on_two(axes: Sequence[Level]) -> str:
+    return PARALLEL if any(axis.size == 2 and axis.wraps for axis in axes) else ""
+
+
+def _chunks(kind: str, group: Group, size_bytes: float, depth: int) -> int:
+    """Chunks at which a pipeline of ``depth`` steps is about fastest: sqrt(depth V / D) [1]."""
+    if kind not in {"broadcast", "all-reduce"}:
+        return 1
+    rate = float(group.rows[:, BANDWIDTH].min())
+    fill_s = float((group.rows[:, LATENCY] + group.rows[:, START]).max())
+    if fill_s <= 0:
+        return MOST_CHUNKS
+    return max(1, min(MOST_CHUNKS, round(math.sqrt(depth * size_bytes / rate / fill_s))))
+
+
+def _ring(
+    kind: str, algorithm: str, axes: Sequence[Level], units: Sequence[Level], group: Group, size_bytes: float
+) -> Laid:
+    """One ring over neighbours; or several, where the way out of a unit is narrower than what runs inside."""
+    chunks = _chunks(kind, group, size_bytes, group.ranks)
+    differs = PIPELINED if kind == "broadcast" else ""
+    if not axes:
+        rings = _rings(group) if kind != "broadcast" else 1
+        if rings > 1:
+            return Laid(_side_by_side(kind, group.ranks, rings), np.arange(group.ranks), ACROSS)
+        differs = differs or (ACROSS if len(units) > 1 else "")
+        return Laid(schedule("ring", kind, Layout((group.ranks,), chunks=chunks)), np.arange(group.ranks), differs)
+    shape = tuple(axis.size for axis in axes)
+    inside = math.prod(shape)
+    order = (np.arange(group.ranks // inside)[:, None] * inside + snake(shape)).ravel()
+    closes = units != [] or len(shape) > 1 or axes[0].wraps
+    found = schedule(algorithm, kind, Layout((group.ranks,), (closes,), chunks=chunks))
+    if units:
+        differs = "one ring leaves a pod by one chip here; in the closed form all its chips share the way out"
+    elif len({axis.links for axis in axes}) > 1:
+        differs = "the ring also steps over the slower links here"
+    elif _on_two(axes):
+        differs = PARALLEL
+    elif len(axes) > 1 and not all(axis.wraps for axis in axes):
+        differs = "the ring closes over as many hops as it takes here, over two in the closed form"
+    return Laid(found, order, differs)
+
+
+def _rings(group: Group) -> int:
+    """Rings side by side that fill the way out of every unit: as many as its chips, or as the inside has room for."""
+    width, rings, inside = float(group.rows[0, BANDWIDTH]), 1, 1.0
+    for row in group.rows:
+        if row[BANDWIDTH] < width and inside > 1:
+            rings = max(rings, min(int(inside), math.ceil(width / row[BANDWIDTH])))
+        inside *= row[SIZE]
+    return rings
+
+
+def _side_by_side(kind: str, ranks: int, rings: int) -> Schedule:
+    """Rings through blocks of ``rings`` consecutive ranks: ring r leaves every block by a member of its own.
+
+    It enters a block at the member in the place of the one by which it left the block before, and turns round there.
+    """
+    blocks = ranks // rings
+    here = np.arange(rings)
+    orders = []
+    for ring in range(rings):
+        up = (ring + 1 + here) % rings
+        orders.append(np.concatenate([(up if block % 2 == 0 else up[::-1]) + block * rings for block in range(blocks)]))
+    order = np.array(orders)
+    place = np.argsort(order, axis=1)
+    every = np.arange(ranks)
+
+    def gather(_: Layout, sense: int) -> Schedule:
+        source = np.tile(every, rings)
+        target = np.concatenate([order[r][(place[r] + sense) % ranks] for r in range(rings)])
+
+        def rounds() -> Iterator[Round]:
+            for step in range(ranks - 1):
+                held = [r * ranks + order[r][(place[r] - sense * step) % ranks] for r in range(rings)]
+                count = len(source)
+                pieces = holding(np.concatenate(held)[:, None])
+                yield Round(source, target, same(1 / (rings * ranks), count), overwrites(count), pieces)
+
+        return Schedule("all-gather", "ring", ranks, rings * ranks, rounds)
+
+    return gathering("ring", gather)[kind](Layout((ranks,)))
+
+
+def _nested(kind: str, axes: Sequence[Level], units: Sequence[Level]) -> Schedule:
+    """Level by level; a torus inside is one level, with all axes and both ways round at once."""
+    if not axes:
+        return schedule("hierarchical", kind, Layout(tuple(unit.size for unit in units)))
+    pods = math.prod(unit.size for unit in units)
+    shape = (pods, *(axis.size for axis in axes))
+    box = box_of(Layout(shape, (True, *(axis.wraps for axis in axes))))
+    count = len(axes)
+    parts = 2 * count
+
+    def gather(_: Layout, __: int) -> Schedule:
+        def rounds() -> Iterator[Round]:
+            here = box.along(0)
+            source = np.tile(np.arange(box.ranks), pods - 1)
+            target = np.concatenate([box.moved(0, (here + apart) % pods) for apart in range(1, pods)])
+
+            def own(source: Whole, _: Whole) -> Whole:
+                return source[:, None] + np.arange(parts) * box.ranks
+
+            yield Round(source, target, same(1 / box.ranks, len(source)), overwrites(len(source)), own)
+            for phase in range(count):
+                for lane, turn in enumerate(rotated(count)):
+                    before = (0, *(axis + 1 for axis in turn[:phase]))
+                    senses = ((1, 2 * lane), (-1, 2 * lane + 1))
+                    for each in ring_rounds(box, turn[phase] + 1, before, senses, parts):
+                        yield Round(each.source, each.target, each.share, each.reduces, each.pieces, lane, phase + 1)
+
+        return Schedule("all-gather", "hierarchical", box.ranks, parts * box.ranks, rounds)
+
+    return gathering("hierarchical", gather)[kind](Layout(shape))
+
+
+def _to_neighbour(levels: Sequence[Level]) -> Schedule:
+    """Every second member of the outermost level sends its message to the next one there."""
+    axes = [level for level in levels if level.kind == "axis"]
+    units = math.prod(level.size for level in levels if level.kind != "axis")
+    shape = (units, *(axis.size for axis in axes))
+    ranks, last = math.prod(shape), levels[-1]
+    stride = 1 if last.kind == "axis" else ranks // last.size
+    source = np.arange(ranks)
+    at = source // stride % last.size
+    source = source[(at % 2 == 0) & (at + 1 < last.size)]
+
+    def rounds() -> Iterator[Round]:
+        count = len(source)
+        yield Round(source, source + stride, same(1.0, count), overwrites(count), holding(source[:, None]))
+
+    return Schedule("send-recv", "direct", ranks, ranks, rounds)

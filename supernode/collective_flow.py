@@ -1,0 +1,334 @@
+"""A collective on the flow level: the graph of its slice at the rates that software reaches, its ranks laid out."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.collectives import KINDS, Bounds, Priced, kind_id, price_in
+from simulator.collectives.flow import FlowPriced, flow_price
+from simulator.collectives.flow_bounds import flow_bounds
+from simulator.collectives.group import group_of
+from simulator.collectives.laid import Laid, algorithms_laid, laid
+from simulator.errors import InputError, InternalError
+from simulator.fabric import Fabric, chips_of
+from simulator.faults import check_joined, damaged, read_fault
+from simulator.figures import Draw
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import networkx as nx
+    from numpy.typing import NDArray
+
+    from simulator.collectives.group import Group
+    from simulator.machine import Link, Slice
+    from topologies.schema import MachineEntry, NetworkEntry
+
+    Real = NDArray[np.float64]
+    Whole = NDArray[np.int64]
+
+MOST_CHIPS = 16_384
+"""Chips of a graph that is priced flow by flow at most; beyond, building it takes minutes."""
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Wired:
+    """A slice as a graph.
+
+    Parameters
+    ----------
+    part : the slice
+    group : its chips under the stated figures, without the ramp, which is no property of a network
+    fabric : its graph; links carry what software reaches of them, and have their latency
+    reach : share of the bandwidth that software reaches of links inside a machine, and between machines [1]
+    chips : node of each chip in the order in which ranks fill them
+    start_s : software time at the start of every transfer [s]
+    """
+
+    part: Slice
+    group: Group
+    fabric: Fabric
+    reach: tuple[float, float]
+    chips: Whole
+    start_s: float
+
+
+@dataclass(frozen=True)
+class FlowAnswer:
+    """A collective priced on the flow level.
+
+    Parameters
+    ----------
+    seconds : as its caller measures it, launch included [s]
+    algorithm : that was run
+    bottleneck : the busiest link, or ``latency`` where that takes longer
+    bounds : of the graph as it is
+    found : what the flow level says, without launch
+    closed_s : what the closed form says of this algorithm without its ramp [s]
+    differs : why that is another time by design; empty where both are the same on an idle fabric
+    routing : name of the way of routing; empty for the fabric's own
+    whole_s : time on the fabric without faults [s]
+    """
+
+    seconds: float
+    algorithm: str
+    bottleneck: str
+    bounds: Bounds
+    found: FlowPriced
+    closed_s: float
+    differs: str
+    routing: str
+    whole_s: float
+
+
+def entry_under(name: str, hypothesis: str) -> MachineEntry:
+    """What the file of a machine says, under one of its hypotheses."""
+    import topologies
+    from topologies.hypotheses import under
+
+    entry = topologies.entry(name)
+    if not hypothesis:
+        return entry
+    machine = topologies.machine(name, hypothesis)
+    chosen = next(each for each in entry.hypotheses if each.name == hypothesis)
+    return under(chosen, entry, machine.chip)[0]
+
+
+def graph_of_part(
+    entry: MachineEntry, network: NetworkEntry, part: Slice, shape: tuple[int, ...], draw: Draw
+) -> nx.Graph[str]:
+    """The graph of a slice: of the whole machine, of a part of it, or of several that a network joins."""
+    from topologies.builders import (
+        builder_of,
+        graph_of,
+        legal_slice,
+        legal_slice_of_chips,
+        network_builder_of,
+        part_of,
+    )
+    from topologies.fabrics import FixedTorus, Torus
+
+    fabric = entry.fabric
+    if isinstance(fabric, Torus | FixedTorus) and part.machines == 1:
+        box = legal_slice(fabric, shape) if shape else legal_slice_of_chips(fabric, part.chips)
+        return graph_of(fabric, box, draw)
+    if part.machines == 1 and part.chips < part.machine.chips:
+        fabric = part_of(fabric, part.chips, part.levels)
+    one = builder_of(fabric).graph(fabric, draw)
+    if part.machines == 1:
+        return one
+    return network_builder_of(network.fabric).join(one, part.machines, network.fabric, draw)
+
+
+def wire(
+    name: str, part: Slice, *, hypothesis: str = "", shape: tuple[int, ...] = (), is_reduced: bool = False
+) -> Wired:
+    """The graph of a slice of a machine, a name or a file, at the rates that software reaches.
+
+    Parameters
+    ----------
+    shape : of a slice of a torus; empty for the most cubic
+    is_reduced : whether switches reduce, at their own rate, with a start that holds the latency of both ways
+
+    Raises
+    ------
+    InputError : a slice without a graph of its own, or of more than :data:`MOST_CHIPS` chips
+    """
+    import topologies
+
+    if part.chips > MOST_CHIPS:
+        raise InputError(
+            f"{part.chips:,} chips are too many for the flow level",
+            where="--fidelity flow",
+            remedy=f"ask for at most {MOST_CHIPS:,} chips, or the closed form",
+        )
+    entry, stated = entry_under(name, hypothesis), Draw()
+    inner = part.levels[0].link
+    outer = part.machine.network.link
+    values: dict[str, float] = {}
+    shares = []
+    for link in (entry.fabric.link, outer):
+        share = _share(link, stated, is_reduced=is_reduced)
+        values[link.bandwidth.key] = stated(link.bandwidth) * share
+        shares.append(share)
+        if is_reduced:
+            values[link.latency.key] = 0.0
+    network = topologies.network_entry(part.machine.network.name)
+    graph = graph_of_part(entry, network, part, shape, Draw(values))
+    fabric = Fabric.from_graph(graph)
+    start_s = 0.0 if is_reduced else stated(inner.start)
+    if part.machines > 1:
+        fabric = _with_start(fabric, max(0.0, stated(outer.start) - start_s))
+    return Wired(
+        part=part,
+        group=group_of(part, without_ramp(part)),
+        fabric=fabric,
+        reach=(shares[0], shares[1]),
+        chips=_in_order(graph, fabric),
+        start_s=start_s,
+    )
+
+
+def _share(link: Link, draw: Draw, *, is_reduced: bool) -> float:
+    if is_reduced and link.reduction is not None:
+        return draw(link.reduction.fraction)
+    return draw(link.fraction)
+
+
+def without_ramp(part: Slice) -> Draw:
+    """The stated figures, but as if libraries hid all filling of their pipelines."""
+    return Draw({level.link.ramp.key: 0.0 for level in part.levels if level.link.ramp})
+
+
+def _with_start(fabric: Fabric, more_s: float) -> Fabric:
+    """Transfers over the network start later: half of that on the way into its port, half on the way out of one."""
+    from simulator.fabric import sources
+
+    is_port = np.array([kind == "nic" for kind in fabric.kinds])
+    is_chip = chips_of(fabric)
+    head, tail = sources(fabric), fabric.indices
+    bus = (is_port[head] & is_chip[tail]) | (is_chip[head] & is_port[tail])
+    return dataclasses.replace(fabric, latency_s=fabric.latency_s + np.where(bus, more_s / 2, 0.0))
+
+
+def _in_order(graph: nx.Graph[str], fabric: Fabric) -> Whole:
+    """Chips machine by machine; in it by coordinate, whose last axis runs fastest, or as the graph numbers them."""
+    chips = np.flatnonzero(chips_of(fabric)).tolist()
+
+    def place(node: int) -> tuple[int, tuple[int, ...]]:
+        data = graph.nodes[fabric.nodes[node]]
+        return int(data.get("machine", 0)), tuple(data.get("coord", ()))
+
+    return np.array(sorted(chips, key=place), dtype=np.int64)
+
+
+def chosen(kind: str, stated: Priced, *, is_named: bool) -> str:
+    """The algorithm that the closed form chose, or the fastest of those with a schedule where that has none."""
+    able = algorithms_laid(kind)
+    if is_named or stated.algorithm in able:
+        return stated.algorithm
+    times = {name: seconds for name, seconds in stated.by_algorithm.items() if name in able}
+    if not times:
+        raise InputError(
+            f"the flow level has no schedule of {kind} on these {stated.ranks} chips",
+            where="--fidelity flow",
+            remedy="ask the closed form",
+        )
+    return min(times, key=lambda name: times[name])
+
+
+def switches_of(fabric: Fabric, ranks: Whole) -> Whole:
+    """Switches next to all ranks, each as often as a rank has links to it.
+
+    Raises
+    ------
+    InputError : there is none
+    """
+    common: dict[int, int] = {}
+    for number, rank in enumerate(ranks.tolist()):
+        own = slice(fabric.indptr[rank], fabric.indptr[rank + 1])
+        near = dict(zip(fabric.indices[own].tolist(), fabric.links[own].tolist(), strict=True))
+        common = near if number == 0 else {node: min(n, near[node]) for node, n in common.items() if node in near}
+    found = [node for node, links in common.items() if fabric.kinds[node] == "switch" for _ in range(links)]
+    if not found:
+        raise InputError(
+            "no switch is left that all chips reach, to reduce in", where="--algorithm", remedy="name another one"
+        )
+    return np.array(found, dtype=np.int64)
+
+
+def run(
+    wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric, routing: str = ""
+) -> tuple[FlowPriced, Laid]:
+    """Run one algorithm on a graph, which may be damaged; without launch."""
+    switches = switches_of(fabric, wired.chips) if algorithm == "in-network" else np.empty(0, dtype=np.int64)
+    lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes, planes=len(switches))
+    members = np.concatenate((wired.chips[lay.order], switches))
+    return flow_price(lay.schedule, fabric, members, size_bytes, start_s=wired.start_s, routing=routing), lay
+
+
+def priced_by_flow(
+    kind: str,
+    size_bytes: float,
+    part: Slice,
+    name: str,
+    *,
+    algorithm: str = "",
+    hypothesis: str = "",
+    shape: tuple[int, ...] = (),
+    fails: Sequence[str] = (),
+    routing: str = "",
+) -> FlowAnswer:
+    """Price one collective on the graph of its slice.
+
+    Parameters
+    ----------
+    name : of the machine, or its file
+    fails : links and switches that are dead or slow, see :func:`simulator.faults.read_fault`
+
+    Raises
+    ------
+    InputError : see :func:`wire` and :func:`simulator.collectives.laid.laid`; faults that cut chips off
+    InternalError : the result is below a lower bound
+    """
+    kind = KINDS[kind_id(kind)]
+    stated = price_in(group_of(part, without_ramp(part)), kind, size_bytes, algorithm=algorithm)
+    taken = chosen(kind, price_in(group_of(part), kind, size_bytes, algorithm=algorithm), is_named=bool(algorithm))
+    wired = wire(name, part, hypothesis=hypothesis, shape=shape, is_reduced=taken == "in-network")
+    faults = [read_fault(wired.fabric, text) for text in fails]
+    check_joined(wired.fabric, wired.chips)
+    whole, lay = run(wired, kind, taken, size_bytes, wired.fabric, routing)
+    found, fabric = whole, wired.fabric
+    if faults:
+        fabric = damaged(wired.fabric, faults)
+        check_joined(fabric, wired.chips, where=f"--fail {' '.join(fails)}")
+        found, _ = run(wired, kind, taken, size_bytes, fabric, routing)
+    bounds = bounds_here(wired, kind, taken, size_bytes, fabric, found)
+    return FlowAnswer(
+        seconds=checked(wired, kind, taken, found.seconds, bounds),
+        algorithm=taken,
+        bottleneck=found.busiest if found.link_s > bounds.latency_s else "latency",
+        bounds=bounds,
+        found=found,
+        closed_s=stated.by_algorithm[taken],
+        differs=lay.differs,
+        routing=routing,
+        whole_s=as_called(wired, taken, whole.seconds),
+    )
+
+
+def bounds_here(
+    wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric, found: FlowPriced
+) -> Bounds:
+    """The bounds of a collective on a graph whose links have all that the hardware gives."""
+    reach = np.where(fabric.scale_out, wired.reach[1], wired.reach[0])
+    capacity = fabric.bandwidth_bytes_per_s * fabric.links / reach
+    bounds = flow_bounds(kind_id(kind), size_bytes, algorithm, fabric, wired.chips, capacity, found.loads)
+    return dataclasses.replace(bounds, latency_s=bounds.latency_s + wired.group.launch_s)
+
+
+def as_called(wired: Wired, algorithm: str, seconds: float) -> float:
+    """The time that a caller sees, launch and the start of switches that reduce included [s]."""
+    reduction = wired.part.levels[0].link.reduction
+    start_s = Draw()(reduction.start) if reduction and algorithm == "in-network" else 0.0
+    return max(wired.group.call_s, wired.group.launch_s + start_s + seconds)
+
+
+def checked(wired: Wired, kind: str, algorithm: str, seconds: float, bounds: Bounds) -> float:
+    """The time that a caller sees, which is above every bound [s].
+
+    Raises
+    ------
+    InternalError : it is not
+    """
+    taken = as_called(wired, algorithm, seconds)
+    if taken < bounds.least_s * (1 - _ROUNDING):
+        raise InternalError(
+            f"{kind} by {algorithm} takes {taken:g} s on the flow level, below its bound of {bounds.least_s:g} s"
+        )
+    return taken

@@ -1,0 +1,189 @@
+"""Equal collectives at once on groups of chips that share no chip, but the links of one fabric."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.collectives import KINDS, Bounds, kind_id, price_in
+from simulator.collectives.flow import Job
+from simulator.collectives.group import group_of
+from simulator.collectives.laid import laid
+from simulator.collectives.over_time import priced_over_time
+from simulator.collectives.patterns import default_routing
+from simulator.errors import InputError
+from simulator.faults import check_joined, damaged, read_fault
+from simulator.machine import Slice, slice_of
+from supernode.collective_flow import bounds_here, checked, chosen, switches_of, wire, without_ramp
+
+if TYPE_CHECKING:
+    from simulator.fabric import Fabric
+    from simulator.machine import Level
+    from supernode.collective_flow import Wired
+    from supernode.collective_sweep import Request
+
+
+MOST_EXACT = 100_000
+"""Flows that are run to the exact end; of more, ends within a hundredth of the time count as one."""
+ROUGH = 0.01
+
+
+@dataclass(frozen=True)
+class JobsAnswer:
+    """Several equal collectives that run at once.
+
+    Parameters
+    ----------
+    algorithm, placement : of all
+    chips : of the fabric that they share [1]
+    seconds, alone_s : (jobs,) time of each beside the others, and by itself [s]
+    bottleneck : busiest link of the slowest
+    bounds : of the slowest, as if it were alone
+    """
+
+    algorithm: str
+    placement: str
+    chips: int
+    seconds: tuple[float, ...]
+    alone_s: tuple[float, ...]
+    bottleneck: str
+    bounds: Bounds
+
+    @property
+    def slowest_s(self) -> float:
+        """Time of the slowest [s]."""
+        return max(self.seconds)
+
+    @property
+    def slowdowns(self) -> tuple[float, ...]:
+        """How many times as long as by itself each takes [1]."""
+        return tuple(beside / alone for beside, alone in zip(self.seconds, self.alone_s, strict=True))
+
+
+def priced_jobs(kind: str, size_bytes: float, part: Slice, request: Request) -> JobsAnswer:
+    """Run as many jobs as are asked for, each on as many chips as ``part`` has, all from the same instant.
+
+    They share the smallest slice that holds them all, or the whole machine where that is none.
+
+    Raises
+    ------
+    InputError : groups that do not fill the fabric evenly; see :func:`supernode.collective_flow.wire`
+    InternalError : a result below a lower bound
+    """
+    kind = KINDS[kind_id(kind)]
+    whole = _shared(part, request.jobs)
+    levels = levels_of_job(whole, part, request.jobs, request.placement)
+    own = Slice(part.machine, part.chips, part.machines, levels)
+    stated = price_in(group_of(own, without_ramp(own)), kind, size_bytes, algorithm=request.algorithm)
+    taken = chosen(kind, stated, is_named=bool(request.algorithm))
+    wired = wire(request.machine, whole, hypothesis=request.hypothesis, is_reduced=taken == "in-network")
+    fabric = damaged(wired.fabric, [read_fault(wired.fabric, text) for text in request.fails])
+    group = group_of(own, without_ramp(own))
+    every = np.arange(part.chips * request.jobs).reshape(request.jobs, part.chips)
+    if request.placement == "interleaved":
+        every = every.reshape(part.chips, request.jobs).T
+    wires = [dataclasses.replace(wired, part=own, group=group, chips=wired.chips[places]) for places in every]
+    jobs = [_job(each, kind, taken, size_bytes, fabric) for each in wires]
+    how = request.routing or default_routing(fabric)
+    tolerance = 0.0 if _flows(jobs) <= MOST_EXACT else ROUGH
+    found = priced_over_time(jobs, fabric, None, how, tolerance)
+    alone = [priced_over_time([job], fabric, None, how, tolerance)[0] for job in jobs]
+    bounds = [bounds_here(each, kind, taken, size_bytes, fabric, one) for each, one in zip(wires, found, strict=True)]
+    seconds = [
+        checked(each, kind, taken, one.seconds, bound) for each, one, bound in zip(wires, found, bounds, strict=True)
+    ]
+    slowest = int(np.argmax(seconds))
+    return JobsAnswer(
+        algorithm=taken,
+        placement=request.placement,
+        chips=whole.chips,
+        seconds=tuple(seconds),
+        alone_s=tuple(
+            checked(each, kind, taken, one.seconds, bound)
+            for each, one, bound in zip(wires, alone, bounds, strict=True)
+        ),
+        bottleneck=found[slowest].busiest,
+        bounds=bounds[slowest],
+    )
+
+
+def _flows(jobs: list[Job]) -> int:
+    """Transfers of all jobs [1]."""
+    first = sum(each.between_all**2 or len(each.source) for each in jobs[0].schedule.rounds())
+    return first * len(jobs)
+
+
+def _job(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric) -> Job:
+    check_joined(fabric, wired.chips)
+    switches = switches_of(fabric, wired.chips) if algorithm == "in-network" else np.empty(0, dtype=np.int64)
+    lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes, planes=len(switches))
+    return Job(lay.schedule, np.concatenate((wired.chips[lay.order], switches)), size_bytes, wired.start_s)
+
+
+def _shared(part: Slice, jobs: int) -> Slice:
+    """The slice that jobs of this size share."""
+    machine, total = part.machine, part.chips * jobs
+    if total > machine.chips or total in machine.legal_chips:
+        return slice_of(machine, total)
+    return slice_of(machine, machine.chips)
+
+
+def levels_of_job(whole: Slice, part: Slice, jobs: int, placement: str) -> tuple[Level, ...]:
+    """The levels of one of ``jobs`` groups of a slice: of consecutive chips, or of every ``jobs``-th.
+
+    Raises
+    ------
+    InputError : groups that are no boxes of a torus; jobs on tori that a network joins
+    """
+    axes = [level for level in whole.levels if level.kind == "axis"]
+    if axes and len(axes) < len(whole.levels):
+        raise InputError(
+            "jobs over several pods of a torus have no placement", where="--jobs", remedy="stay within one machine"
+        )
+    if not axes and placement == "packed":
+        return part.levels
+    # the last axis of a torus runs fastest, but the innermost level of everything else
+    ordered = whole.levels[::-1] if axes else whole.levels
+    cut = _strided(ordered, jobs, part.chips) if placement == "interleaved" else _first(ordered, part.chips)
+    if cut is None and axes:
+        shape = "x".join(str(axis.size) for axis in axes)
+        raise InputError(
+            f"{jobs} {placement} jobs of {part.chips} chips are no boxes of {shape} chips",
+            where="--jobs",
+            remedy="take numbers that divide its sides",
+        )
+    if cut is None:
+        return (dataclasses.replace(whole.levels[-1], kind="switch", size=part.chips, wraps=False),)
+    return tuple(cut[::-1] if axes else cut)
+
+
+def _first(levels: tuple[Level, ...], chips: int) -> list[Level] | None:
+    """The levels of the first chips; None where they are no box."""
+    found, left = [], chips
+    for level in levels:
+        here = min(left, level.size)
+        if left % here or level.size % here:
+            return None
+        is_all = here == level.size
+        found.append(dataclasses.replace(level, size=here, wraps=level.wraps and is_all, block=1))
+        left //= here
+    return [level for level in found if level.size > 1] if left == 1 else None
+
+
+def _strided(levels: tuple[Level, ...], stride: int, chips: int) -> list[Level] | None:
+    """The levels of every ``stride``-th chip; None where these are no box."""
+    rest, apart = [], stride
+    for level in levels:
+        step = min(apart, level.size)
+        if apart % step or level.size % step:
+            return None
+        hops = level.hops * (step if level.kind == "axis" else 1)
+        rest.append(dataclasses.replace(level, size=level.size // step, hops=hops, block=1))
+        apart //= step
+    if math.prod(level.size for level in rest) == chips:
+        return [level for level in rest if level.size > 1]
+    return _first(tuple(level for level in rest if level.size > 1), chips)
