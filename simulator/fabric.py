@@ -1,8 +1,8 @@
 """The fabric as frozen arrays, and what can be said about it: injection, bisection, diameter, mean distance.
 
-Graphs are made by builders (``topologies.builders``, where their conventions are written down); here they become
-compressed rows that cost nothing to walk. All bandwidths are of one direction [B/s]: a full-duplex link of 100 GB/s
-counts 100 GB/s.
+Builders (``topologies.builders``, where their conventions are written down) make graphs, which become compressed rows
+here that cost nothing to walk, or lists of edges, which become the same rows without a graph. All bandwidths are of one
+direction [B/s]: a full-duplex link of 100 GB/s counts 100 GB/s.
 """
 
 from __future__ import annotations
@@ -28,8 +28,30 @@ _WORD = 64
 
 
 @dataclass(frozen=True, eq=False)
+class Edges:
+    """Every edge of a fabric once, from either end and in any order; arrays of (edges,).
+
+    Parameters
+    ----------
+    tails, heads : numbers of the nodes at its ends
+    bandwidth_bytes_per_s, links, latency_s, scale_out, classes : as in :class:`Fabric`
+    """
+
+    tails: NDArray[np.int64]
+    heads: NDArray[np.int64]
+    bandwidth_bytes_per_s: NDArray[np.float64]
+    links: NDArray[np.int64]
+    latency_s: NDArray[np.float64]
+    scale_out: NDArray[np.bool_]
+    classes: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class Fabric:
     """A graph in compressed rows: node i has the entries ``indptr[i]:indptr[i + 1]`` of the arrays of entries.
+
+    Rows ascend in their neighbours, and classes are numbered as they come, so that the same fabric has the same arrays
+    whichever way it was made.
 
     Parameters
     ----------
@@ -88,26 +110,57 @@ class Fabric:
         if "chip" not in kinds:
             raise InputError("the graph has no chips", remedy='give the nodes that compute kind = "chip"')
         table = np.array(rows, dtype=np.float64).reshape(-1, 6)
-        ends = table[:, :2].astype(np.int64)
-        source = np.concatenate((ends[:, 0], ends[:, 1]))
-        order = np.argsort(source, kind="stable")
-        entries = np.concatenate((table[:, 2:], table[:, 2:]))[order]
-        classes = np.array(_classes(graph), dtype=np.int64)
-        indptr = np.concatenate(([0], np.cumsum(np.bincount(source, minlength=len(names)))))
-        return cls(
-            name=str(graph.graph.get("name", "")),
-            nodes=names,
-            kinds=kinds,
-            indptr=_frozen(indptr.astype(np.int64)),
-            indices=_frozen(np.concatenate((ends[:, 1], ends[:, 0]))[order]),
-            bandwidth_bytes_per_s=_frozen(entries[:, 0].copy()),
-            links=_frozen(entries[:, 1].astype(np.int64)),
-            latency_s=_frozen(entries[:, 2].copy()),
-            scale_out=_frozen(entries[:, 3].astype(np.bool_)),
-            classes=_frozen(np.concatenate((classes, classes))[order]),
-            cuts={name: _frozen(_members(side, place)) for name, side in graph.graph.get("cuts", {}).items()},
+        edges = Edges(
+            tails=table[:, 0].astype(np.int64),
+            heads=table[:, 1].astype(np.int64),
+            bandwidth_bytes_per_s=table[:, 2],
+            links=table[:, 3].astype(np.int64),
+            latency_s=table[:, 4],
+            scale_out=table[:, 5].astype(np.bool_),
+            classes=np.array(_classes(graph), dtype=np.int64),
+        )
+        return cls.from_edges(
+            str(graph.graph.get("name", "")),
+            names,
+            kinds,
+            edges,
+            cuts={name: _members(side, place) for name, side in graph.graph.get("cuts", {}).items()},
             is_vertex_transitive=bool(graph.graph.get("vertex_transitive", False)),
             coordinates=_coordinates(graph),
+        )
+
+    @classmethod
+    def from_edges(
+        cls,
+        name: str,
+        nodes: tuple[str, ...],
+        kinds: tuple[str, ...],
+        edges: Edges,
+        *,
+        cuts: Mapping[str, NDArray[np.bool_]],
+        is_vertex_transitive: bool,
+        coordinates: NDArray[np.int64] | None = None,
+    ) -> Fabric:
+        """Lay edges out as rows; no two of them may join the same two nodes."""
+        source, neighbour = (np.concatenate(ends) for ends in ((edges.tails, edges.heads), (edges.heads, edges.tails)))
+        order = np.argsort(source * len(nodes) + neighbour)
+        edge = order % max(len(edges.tails), 1)
+        indptr = np.zeros(len(nodes) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(source, minlength=len(nodes)), out=indptr[1:])
+        return cls(
+            name=name,
+            nodes=nodes,
+            kinds=kinds,
+            indptr=_frozen(indptr),
+            indices=_frozen(neighbour[order]),
+            bandwidth_bytes_per_s=_frozen(edges.bandwidth_bytes_per_s[edge]),
+            links=_frozen(edges.links[edge]),
+            latency_s=_frozen(edges.latency_s[edge]),
+            scale_out=_frozen(edges.scale_out[edge]),
+            classes=_frozen(_as_they_come(edges.classes[edge])),
+            cuts={cut: _frozen(side) for cut, side in cuts.items()},
+            is_vertex_transitive=is_vertex_transitive,
+            coordinates=None if coordinates is None else _frozen(coordinates),
         )
 
     @property
@@ -290,13 +343,24 @@ def _classes(graph: nx.Graph[str]) -> list[int]:
     return found
 
 
+def _as_they_come(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same classes, small numbers all, numbered from 0 in the order in which they first appear."""
+    if not len(classes):
+        return classes
+    first = np.full(int(classes.max()) + 1, len(classes))
+    np.minimum.at(first, classes, np.arange(len(classes)))
+    rank = np.empty_like(first)
+    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
+    return np.asarray(rank[classes])
+
+
 def _coordinates(graph: nx.Graph[str]) -> NDArray[np.int64] | None:
     """The coordinates of all nodes, if all have some; GraphML writes them as text."""
     found = [data.get("coord") for data in graph.nodes.values()]
     if any(each is None for each in found):
         return None
     found = [each.split(",") if isinstance(each, str) else each for each in found]
-    return _frozen(np.array(found, dtype=np.int64).reshape(len(found), -1))
+    return np.array(found, dtype=np.int64).reshape(len(found), -1)
 
 
 def _members(side: Sequence[str], place: Mapping[str, int]) -> NDArray[np.bool_]:

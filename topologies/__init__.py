@@ -1,5 +1,6 @@
 """What machines are and how they are wired: the catalogue (TOML) and the graph builders."""
 
+from topologies.arrays import fabric
 from topologies.load import (
     chip,
     entry,
@@ -18,6 +19,7 @@ from topologies.load import (
 __all__ = [
     "chip",
     "entry",
+    "fabric",
     "head",
     "machine",
     "names",

@@ -1,7 +1,7 @@
-"""Builders: from the ``[fabric]`` table of a machine to its graph, its levels and its legal slices.
+"""Builders: from the ``[fabric]`` table of a machine to its graph, its arrays, its levels and its slices.
 
 Adding a topology: a strict struct in ``topologies.fabrics``, one module here, one line in :data:`BUILDERS`.
-``networkx`` is imported inside the functions that make graphs, so that levels and slices cost nothing to ask for.
+``networkx`` is imported inside the functions that make graphs, so that all else costs nothing to ask for.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from topologies.builders.parts import PARTS, part_of
 from topologies.builders.rail_fat_tree import join, reaches
 from topologies.builders.slices import (
     LegalSlice,
+    arrays_of,
     graph_of,
     legal_slice,
     legal_slice_of_chips,
@@ -47,19 +48,23 @@ from topologies.builders.torus import check_twist, shapes, slice_graph, twist_of
 from topologies.fabrics import MachineFabric, NetworkFabric
 
 BUILDERS: dict[str, Builder] = {
-    "torus": Builder(torus.graph, torus.levels, torus.legal_chips),
-    "star-planes": Builder(star_planes.graph, star_planes.levels, star_planes.legal_chips),
-    "two-tier-planes": Builder(two_tier_planes.graph, two_tier_planes.levels, two_tier_planes.legal_chips),
-    "leaf-spine": Builder(leaf_spine.graph, leaf_spine.levels, leaf_spine.legal_chips),
-    "clos": Builder(clos.graph, clos.levels, clos.legal_chips),
-    "fixed-torus": Builder(fixed_torus.graph, fixed_torus.levels, fixed_torus.legal_chips),
-    "full-mesh": Builder(full_mesh.graph, full_mesh.levels, full_mesh.legal_chips),
-    "meshed-racks": Builder(meshed_racks.graph, meshed_racks.levels, meshed_racks.legal_chips),
-    "dragonfly": Builder(dragonfly.graph, dragonfly.levels, dragonfly.legal_chips),
-    "pcie-tree": Builder(pcie_tree.graph, pcie_tree.levels, pcie_tree.legal_chips),
-    "hamming-mesh": Builder(hamming_mesh.graph, hamming_mesh.levels, hamming_mesh.legal_chips),
-    "switched-sleds": Builder(switched_sleds.graph, switched_sleds.levels, switched_sleds.legal_chips),
-    "edge-list": Builder(edge_list.graph, edge_list.levels, edge_list.legal_chips),
+    "torus": Builder(torus.graph, torus.arrays, torus.levels, torus.legal_chips),
+    "star-planes": Builder(star_planes.graph, star_planes.arrays, star_planes.levels, star_planes.legal_chips),
+    "two-tier-planes": Builder(
+        two_tier_planes.graph, two_tier_planes.arrays, two_tier_planes.levels, two_tier_planes.legal_chips
+    ),
+    "leaf-spine": Builder(leaf_spine.graph, leaf_spine.arrays, leaf_spine.levels, leaf_spine.legal_chips),
+    "clos": Builder(clos.graph, clos.arrays, clos.levels, clos.legal_chips),
+    "fixed-torus": Builder(fixed_torus.graph, fixed_torus.arrays, fixed_torus.levels, fixed_torus.legal_chips),
+    "full-mesh": Builder(full_mesh.graph, full_mesh.arrays, full_mesh.levels, full_mesh.legal_chips),
+    "meshed-racks": Builder(meshed_racks.graph, meshed_racks.arrays, meshed_racks.levels, meshed_racks.legal_chips),
+    "dragonfly": Builder(dragonfly.graph, dragonfly.arrays, dragonfly.levels, dragonfly.legal_chips),
+    "pcie-tree": Builder(pcie_tree.graph, pcie_tree.arrays, pcie_tree.levels, pcie_tree.legal_chips),
+    "hamming-mesh": Builder(hamming_mesh.graph, hamming_mesh.arrays, hamming_mesh.levels, hamming_mesh.legal_chips),
+    "switched-sleds": Builder(
+        switched_sleds.graph, switched_sleds.arrays, switched_sleds.levels, switched_sleds.legal_chips
+    ),
+    "edge-list": Builder(edge_list.graph, edge_list.arrays, edge_list.levels, edge_list.legal_chips),
 }
 """Tag of the fabric struct -> how a machine of that kind is wired and cut."""
 
@@ -96,6 +101,7 @@ __all__ = [
     "LegalSlice",
     "NetworkBuilder",
     "Shape",
+    "arrays_of",
     "builder_of",
     "check_twist",
     "circuits_of",

@@ -12,16 +12,19 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.machine import Level
-from topologies.builders.common import edge, nested_legal, nested_members, new_graph
+from topologies.builders.common import edge, mostly_inside, nested_legal, nested_members, new_graph
+from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
+    from topologies.builders.wiring import Numbers
     from topologies.fabrics import Clos
 
 _PARTS = 64
@@ -60,8 +63,7 @@ def graph(fabric: Clos, draw: Draw | None = None) -> nx.Graph[str]:
     draw = draw or Draw()
     tree = plane(fabric)
     rails, pods, groups = fabric.rails, tree.pods, tree.pods * tree.groups
-    title = f"{fabric.nodes} nodes x {fabric.chips_per_node} chips, {fabric.planes} planes of {fabric.tiers} tiers"
-    built = new_graph("clos", title, fabric.link)
+    built = new_graph("clos", _title(fabric), fabric.link)
     per_group = fabric.nodes // groups * fabric.chips_per_node
     chips = [f"chip{i}" for i in range(fabric.nodes * fabric.chips_per_node)]
     for i, chip in enumerate(chips):
@@ -70,9 +72,7 @@ def graph(fabric: Clos, draw: Draw | None = None) -> nx.Graph[str]:
     rail_of = [i * rails // fabric.chips_per_node for i in range(fabric.chips_per_node)]
     switches: list[tuple[list[str], list[str]]] = []
     for number in range(fabric.planes):
-        down = edge(fabric.link, draw, links=fabric.chip_links, medium="copper", plane=number)
-        up = edge(fabric.link, draw, links=tree.up, medium="optic", plane=number)
-        core_up = {**up, "links": tree.core_up}
+        down, up, core_up = _edges(fabric, tree, draw, number)
         leaves = [f"leaf{number}-{i}" for i in range(groups * rails)]
         spines = [f"spine{number}-{i}" for i in range(pods * tree.spines)]
         cores = [f"core{number}-{i}" for i in range(tree.spines * tree.cores)]
@@ -114,14 +114,45 @@ def _declare_cuts(
         built.graph["cuts"]["half of the pods"] = half + near + far
 
 
-def mostly_inside(chips: int, units: int) -> int:
-    """How many of the equal ``units`` that ``chips`` chips are made of have more than half of theirs in the first half.
+def arrays(fabric: Clos, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays, or the same error."""
+    tree, wiring = plane(fabric), Wiring(_title(fabric))
+    rails, pods, groups = fabric.rails, tree.pods, tree.pods * tree.groups
+    chips = wiring.add("chip", [f"chip{i}" for i in range(fabric.nodes * fabric.chips_per_node)])
+    by_rail = chips.reshape(groups, -1, rails, fabric.chips_per_node // rails)
+    leaves: list[Numbers] = []
+    spines: list[Numbers] = []
+    for number in range(fabric.planes):
+        down, up, core_up = _edges(fabric, tree, draw or Draw(), number)
+        counts = {"leaf": groups * rails, "spine": pods * tree.spines, "core": tree.spines * tree.cores}
+        leaf, spine, core = (
+            wiring.add("switch", [f"{name}{number}-{i}" for i in range(count)], tier=tier)
+            for tier, (name, count) in enumerate(counts.items(), start=1)
+        )
+        wiring.join(by_rail, leaf.reshape(groups, 1, rails, 1), down)
+        wiring.join(leaf.reshape(pods, -1, 1), spine.reshape(pods, 1, -1), up)
+        wiring.join(spine.reshape(pods, -1, 1), core.reshape(tree.spines, -1), core_up)
+        leaves.append(leaf)
+        spines.append(spine)
+    half = half_of(chips)
+    wiring.cut("half of the chips", half)
+    if groups > 1:
+        wiring.cut("half of the groups", half, *(each[: mostly_inside(chips.size, groups) * rails] for each in leaves))
+    if pods > 1:
+        whole = [each.reshape(pods, -1)[: mostly_inside(chips.size, pods)] for each in (*leaves, *spines)]
+        wiring.cut("half of the pods", half, *whole)
+    return wiring.fabric()
 
-    >>> mostly_inside(48, 4), mostly_inside(48, 3), mostly_inside(3, 3)
-    (2, 1, 1)
-    """
-    whole, rest = divmod(chips // 2, chips // units)
-    return whole + (2 * rest > chips // units)
+
+def _title(fabric: Clos) -> str:
+    return f"{fabric.nodes} nodes x {fabric.chips_per_node} chips, {fabric.planes} planes of {fabric.tiers} tiers"
+
+
+def _edges(fabric: Clos, tree: Plane, draw: Draw, number: int) -> tuple[dict[str, Any], ...]:
+    """Attributes of the edges of a plane from chips to leaves, from there to spines, and to cores."""
+    down = edge(fabric.link, draw, links=fabric.chip_links, medium="copper", plane=number)
+    up = edge(fabric.link, draw, links=tree.up, medium="optic", plane=number)
+    return down, up, up | {"links": tree.core_up}
 
 
 def legal_chips(fabric: Clos) -> tuple[int, ...]:

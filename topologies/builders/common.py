@@ -26,6 +26,7 @@ from simulator.errors import InputError
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from simulator.figures import Draw
     from simulator.machine import Level, Link, Reach
 
@@ -37,12 +38,15 @@ class Builder:
     Parameters
     ----------
     graph : ``graph(fabric, draw=None)`` -> the whole machine as a graph
+    arrays : ``arrays(fabric, draw=None)`` -> what :meth:`simulator.fabric.Fabric.from_graph` makes of that graph,
+        without making one
     levels : ``levels(fabric, chips)`` -> the levels of a legal slice, innermost first; an illegal number of chips is an
         :class:`simulator.errors.InputError` that names the nearest legal ones
     legal_chips : ``legal_chips(fabric)`` -> every legal number of chips, ascending
     """
 
     graph: Callable[..., nx.Graph[str]]
+    arrays: Callable[..., Fabric]
     levels: Callable[..., tuple[Level, ...]]
     legal_chips: Callable[..., tuple[int, ...]]
 
@@ -123,3 +127,13 @@ def nested_members(chips: int, sizes: Sequence[int], what: str) -> tuple[int, ..
     if chips < 1 or len(members) < len(sizes) or math.prod(members) != chips:
         raise not_legal(chips, nested_legal(sizes), what)
     return tuple(members)
+
+
+def mostly_inside(chips: int, units: int) -> int:
+    """How many of the equal ``units`` that ``chips`` chips are made of have more than half of theirs in the first half.
+
+    >>> mostly_inside(48, 4), mostly_inside(48, 3), mostly_inside(3, 3)
+    (2, 1, 1)
+    """
+    whole, rest = divmod(chips // 2, chips // units)
+    return whole + (2 * rest > chips // units)

@@ -8,15 +8,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from simulator.figures import Draw
 from simulator.machine import Level
 from topologies.builders.common import edge, nested_legal, nested_members, new_graph
+from topologies.builders.wiring import Wiring, half_of, pairs
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
+    from topologies.builders.wiring import Numbers
     from topologies.fabrics import Dragonfly
 
 
@@ -29,12 +34,10 @@ def graph(fabric: Dragonfly, draw: Draw | None = None) -> nx.Graph[str]:
     draw = draw or Draw()
     inside, nodes, groups = fabric.chips_per_node, fabric.nodes, fabric.groups
     size = inside * nodes
-    title = f"dragonfly of {groups} groups of {nodes} nodes of {inside} chips"
-    built = new_graph("dragonfly", title, fabric.link)
+    built = new_graph("dragonfly", _title(fabric), fabric.link)
     chips = [f"chip{i}" for i in range(size * groups)]
     built.add_nodes_from((c, {"kind": "chip", "node": i // inside, "group": i // size}) for i, c in enumerate(chips))
-    media = ("pcb", "copper", "optic")
-    pcb, local, far = (edge(fabric.link, draw, medium=medium, plane=i) for i, medium in enumerate(media))
+    pcb, local, far = _edges(fabric, draw)
     for node in range(nodes * groups):
         members = chips[node * inside : (node + 1) * inside]
         built.add_edges_from((a, b, pcb) for a, b in itertools.combinations(members, 2))
@@ -44,10 +47,10 @@ def graph(fabric: Dragonfly, draw: Draw | None = None) -> nx.Graph[str]:
         built.add_edge(one, other, **{**attributes, "links": links})
 
     for group in range(groups):
-        for one, other, slot, back in _slots(nodes, fabric.local_links):
+        for one, other, slot, back in _rows(nodes, fabric.local_links):
             first, second = (group * nodes + node for node in (one, other))
             join(chips[first * inside + slot % inside], chips[second * inside + back % inside], local)
-    for one, other, slot, back in _slots(groups, fabric.global_links):
+    for one, other, slot, back in _rows(groups, fabric.global_links):
         ends = ((one, slot), (other, back))
         a, b = (chips[group * size + at % nodes * inside + at // nodes % inside] for group, at in ends)
         join(a, b, far)
@@ -59,13 +62,51 @@ def graph(fabric: Dragonfly, draw: Draw | None = None) -> nx.Graph[str]:
     return built
 
 
-def _slots(members: int, links: int) -> Iterator[tuple[int, int, int, int]]:
+def arrays(fabric: Dragonfly, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    inside, nodes, groups = fabric.chips_per_node, fabric.nodes, fabric.groups
+    wiring = Wiring(_title(fabric))
+    chips = wiring.add("chip", [f"chip{i}" for i in range(inside * nodes * groups)]).reshape(groups, nodes, inside)
+    pcb, local, far = _edges(fabric, draw or Draw())
+    lower, higher = pairs(inside)
+    wiring.join(chips[..., lower], chips[..., higher], pcb)
+    one, other, slot, back = _slots(nodes, fabric.local_links)
+    ends = np.array((one * inside + slot % inside, other * inside + back % inside))
+    (first, second), links = np.unique(ends, axis=1, return_counts=True)
+    in_group = chips.reshape(groups, -1)
+    wiring.join(in_group[:, first], in_group[:, second], local, np.tile(links, groups))
+    one, other, slot, back = _slots(groups, fabric.global_links)
+    out = [chips[group, at % nodes, at // nodes % inside] for group, at in ((one, slot), (other, back))]
+    (first, second), links = np.unique(np.array(out), axis=1, return_counts=True)
+    wiring.join(first, second, far, links)
+    wiring.cut("half of the chips", half_of(chips))
+    if inside % 2 == 0:
+        wiring.cut("half of every node", chips[..., : inside // 2])
+    if inside * nodes % 2 == 0:
+        wiring.cut("half of every group", in_group[:, : inside * nodes // 2])
+    return wiring.fabric(is_vertex_transitive=nodes == groups == 1)
+
+
+def _title(fabric: Dragonfly) -> str:
+    return f"dragonfly of {fabric.groups} groups of {fabric.nodes} nodes of {fabric.chips_per_node} chips"
+
+
+def _edges(fabric: Dragonfly, draw: Draw) -> tuple[dict[str, Any], ...]:
+    """Attributes of the edges inside a node, inside a group and between groups."""
+    media = ("pcb", "copper", "optic")
+    return tuple(edge(fabric.link, draw, medium=medium, plane=i) for i, medium in enumerate(media))
+
+
+def _slots(members: int, links: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Every link of a full mesh: its two members, and which of its member's outgoing links it is at either end."""
-    last = (members - 1) * links - 1
-    for one, other in itertools.combinations(range(members), 2):
-        for link in range(links):
-            slot = (other - one - 1) * links + link
-            yield one, other, slot, last - slot
+    one, other = (np.repeat(ends, links) for ends in pairs(members))
+    slot = (other - one - 1) * links + np.arange(len(one)) % links
+    return one, other, slot, (members - 1) * links - 1 - slot
+
+
+def _rows(members: int, links: int) -> Iterator[list[int]]:
+    """The links of :func:`_slots` one by one."""
+    yield from np.transpose(_slots(members, links)).tolist()
 
 
 def legal_chips(fabric: Dragonfly) -> tuple[int, ...]:

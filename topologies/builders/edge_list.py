@@ -9,20 +9,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.fabric import Fabric, bisection, distances, injection_bytes_per_s
+from simulator.fabric import bisection, distances, injection_bytes_per_s
 from simulator.figures import Draw
 from simulator.machine import Level
 from topologies.builders.common import edge, new_graph, not_legal
+from topologies.builders.wiring import Wiring
 
 if TYPE_CHECKING:
     import networkx as nx
     from numpy.typing import NDArray
 
-    from topologies.fabrics import EdgeList
+    from simulator.fabric import Fabric
+    from topologies.fabrics import Bundle, EdgeList
 
 MOST_FOR_ALL_CUTS = 12
 MOST_FOR_SPECTRUM = 512
@@ -31,25 +33,53 @@ MOST_FOR_SPECTRUM = 512
 def graph(fabric: EdgeList, draw: Draw | None = None) -> nx.Graph[str]:
     """Chips first, then switches, CPUs and NICs, numbered through as the pairs of ``bundles`` number them."""
     draw = draw or Draw()
-    built = new_graph("edge-list", f"{fabric.chips} chips, edge by edge", fabric.link)
+    built = new_graph("edge-list", _title(fabric), fabric.link)
     built.graph["vertex_transitive"] = False
     names = []
-    for kind, count in (
-        ("chip", fabric.chips),
-        ("switch", fabric.switches),
-        ("cpu", fabric.cpus),
-        ("nic", fabric.nics),
-    ):
+    for kind, count in _counts(fabric):
         own = [f"{kind}{i}" for i in range(count)]
         built.add_nodes_from(own, kind=kind, node=0, **({"tier": 1, "plane": 0} if kind == "switch" else {}))
         names += own
     for bundle in fabric.bundles:
-        attributes = edge(fabric.link, draw, links=bundle.links, medium="copper", share=bundle.share)
-        attributes["latency_s"] *= bundle.delay
+        attributes = _edge(fabric, bundle, draw)
         built.add_edges_from((names[a], names[b], attributes) for a, b in bundle.pairs)
     for index, side in enumerate(_cuts(fabric)):
         built.graph["cuts"][f"half {index + 1}"] = [names[i] for i in side]
     return built
+
+
+def arrays(fabric: EdgeList, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    wiring = Wiring(_title(fabric))
+    looks = []
+    for look, (kind, count) in enumerate(_counts(fabric)):
+        looks += [look] * len(wiring.add(kind, [f"{kind}{i}" for i in range(count)], tier=int(kind == "switch")))
+    kinds = np.array(looks)
+    for bundle in fabric.bundles:
+        ends = np.array(bundle.pairs, dtype=np.int64)
+        attributes = _edge(fabric, bundle, draw or Draw())
+        pairs = kinds[ends] @ (len(_counts(fabric)), 1)
+        for pair in np.unique(pairs):
+            one, other = ends[pairs == pair].T
+            wiring.join(one, other, attributes)
+    for index, side in enumerate(_cuts(fabric)):
+        wiring.cut(f"half {index + 1}", np.array(side, dtype=np.int64))
+    return wiring.fabric(is_vertex_transitive=False)
+
+
+def _title(fabric: EdgeList) -> str:
+    return f"{fabric.chips} chips, edge by edge"
+
+
+def _counts(fabric: EdgeList) -> tuple[tuple[str, int], ...]:
+    """How many nodes there are of each kind, in the order in which they are numbered."""
+    return ("chip", fabric.chips), ("switch", fabric.switches), ("cpu", fabric.cpus), ("nic", fabric.nics)
+
+
+def _edge(fabric: EdgeList, bundle: Bundle, draw: Draw) -> dict[str, Any]:
+    """Attributes of the edges of a bundle."""
+    attributes = edge(fabric.link, draw, links=bundle.links, medium="copper", share=bundle.share)
+    return attributes | {"latency_s": attributes["latency_s"] * bundle.delay}
 
 
 def legal_chips(fabric: EdgeList) -> tuple[int, ...]:
@@ -70,7 +100,7 @@ def levels(fabric: EdgeList, chips: int) -> tuple[Level, ...]:
 @lru_cache(maxsize=64)
 def _measured(fabric: EdgeList) -> tuple[float, int]:
     """Links of a chip [1] and hops [1] of the level."""
-    frozen = Fabric.from_graph(graph(fabric))
+    frozen = arrays(fabric)
     rate = min(injection_bytes_per_s(frozen), 2 * bisection(frozen)[0] / fabric.chips)
     return rate / fabric.link.bandwidth.si, distances(frozen).diameter
 

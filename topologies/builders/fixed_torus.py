@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING
 
 from simulator.machine import Level
 from topologies.builders.common import not_legal
-from topologies.builders.lattice import AXES, Lattice, Shape, kind_of, lattice_graph, most_cubic, written
+from topologies.builders.lattice import (
+    AXES,
+    Lattice,
+    Shape,
+    kind_of,
+    lattice_arrays,
+    lattice_graph,
+    most_cubic,
+    written,
+)
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from simulator.figures import Draw
     from topologies.fabrics import FixedTorus
 
@@ -24,16 +34,29 @@ def graph(fabric: FixedTorus, draw: Draw | None = None) -> nx.Graph[str]:
 
 def slice_graph(fabric: FixedTorus, shape: Shape, *, draw: Draw | None = None) -> nx.Graph[str]:
     """A slice of ``shape`` chips, closed along those axes that wrap and that it spans."""
-    block = (*(1,) * (len(shape) - 1), shape[-1])
-    closed = wraps(fabric, shape)
+    lattice = _lattice(fabric, shape)
     return lattice_graph(
-        Lattice(shape, block, closed, shares(fabric)),
-        fabric.link,
-        builder="fixed-torus",
-        title=f"{kind_of(shape, closed)} {written(shape)}",
-        block_name="node",
-        draw=draw,
+        lattice, fabric.link, builder="fixed-torus", title=_title(lattice), block_name="node", draw=draw
     )
+
+
+def arrays(fabric: FixedTorus, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    return slice_arrays(fabric, fabric.dims, draw=draw)
+
+
+def slice_arrays(fabric: FixedTorus, shape: Shape, *, draw: Draw | None = None) -> Fabric:
+    """What :func:`slice_graph` makes, in arrays."""
+    lattice = _lattice(fabric, shape)
+    return lattice_arrays(lattice, fabric.link, title=_title(lattice), draw=draw)
+
+
+def _lattice(fabric: FixedTorus, shape: Shape) -> Lattice:
+    return Lattice(shape, (*(1,) * (len(shape) - 1), shape[-1]), wraps(fabric, shape), shares(fabric))
+
+
+def _title(lattice: Lattice) -> str:
+    return f"{kind_of(lattice.shape, lattice.wraps)} {written(lattice.shape)}"
 
 
 def shares(fabric: FixedTorus) -> tuple[float, ...]:

@@ -10,13 +10,17 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simulator.figures import Draw
 from simulator.machine import Level
 from topologies.builders.common import edge, new_graph, not_legal
+from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from topologies.fabrics import HammingMesh
 
 Pair = tuple[int, int]
@@ -31,8 +35,7 @@ def graph(fabric: HammingMesh, draw: Draw | None = None) -> nx.Graph[str]:
     """
     draw = draw or Draw()
     (wide, high), (across, down) = fabric.board, fabric.boards
-    title = f"HammingMesh of {across}x{down} boards of {wide}x{high} chips"
-    built = new_graph("hamming-mesh", title, fabric.link)
+    built = new_graph("hamming-mesh", _title(fabric), fabric.link)
     places = [
         (bx * wide + x, by * high + y)
         for by, bx, y, x in itertools.product(range(down), range(across), range(high), range(wide))
@@ -70,10 +73,54 @@ def graph(fabric: HammingMesh, draw: Draw | None = None) -> nx.Graph[str]:
                 *(each for place, each in chip.items() if place[axis] < length // 2),
                 *(f"{_LINES[1 - axis]}{line}" for line in lines),
             ]
-    built.graph["vertex_transitive"] = all(
-        side <= 2 or boards == 1 for side, boards in zip(fabric.board, fabric.boards, strict=True)
-    )
+    built.graph["vertex_transitive"] = _looks_alike(fabric)
     return built
+
+
+def arrays(fabric: HammingMesh, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    draw = draw or Draw()
+    (wide, high), (across, down) = fabric.board, fabric.boards
+    wiring = Wiring(_title(fabric))
+    chips = wiring.add("chip", [f"chip{i}" for i in range(wide * high * across * down)])
+    places = chips.reshape(down, across, high, wide)
+    lines = []
+    for axis in (0, 1):
+        side, boards = fabric.board[axis], fabric.boards[axis]
+        rows = (places.transpose(0, 2, 1, 3) if axis == 0 else places.transpose(1, 3, 0, 2)).reshape(-1, boards, side)
+        pcb = edge(fabric.link, draw, medium="pcb", plane=axis)
+        closes = boards == 1 and side == 2  # the two chips of a row have both their links with each other
+        wiring.join(rows[..., :-1], rows[..., 1:], pcb | {"links": 2 if closes else 1})
+        if boards == 1 and side > 2:
+            wiring.join(rows[..., -1], rows[..., 0], pcb)
+        lines.append(
+            wiring.add("switch", [f"{_LINES[axis]}{i}" for i in range(len(rows) if boards > 1 else 0)], tier=1)
+        )
+        if boards > 1:
+            out = edge(fabric.link, draw, links=2 if side == 1 else 1, medium="optic", plane=axis)
+            for end in (0, -1) if side > 1 else (0,):
+                wiring.join(rows[..., end], lines[axis][:, None], out)
+    wiring.cut("half of the chips", half_of(chips))
+    at = places.transpose(1, 3, 0, 2).reshape(wide * across, -1), places.transpose(0, 2, 1, 3).reshape(high * down, -1)
+    for axis, name in enumerate("xy"):
+        length = len(at[axis])
+        if length % 2 == 0:
+            wiring.cut(f"axis {name}", at[axis][: length // 2], lines[1 - axis][: length // 2])
+    coordinates = np.empty((len(chips), 2), dtype=np.int64)
+    for axis in (0, 1):
+        coordinates[at[axis], axis] = np.arange(len(at[axis]))[:, None]
+    has_switches = max(fabric.boards) > 1
+    return wiring.fabric(is_vertex_transitive=_looks_alike(fabric), coordinates=None if has_switches else coordinates)
+
+
+def _title(fabric: HammingMesh) -> str:
+    (wide, high), (across, down) = fabric.board, fabric.boards
+    return f"HammingMesh of {across}x{down} boards of {wide}x{high} chips"
+
+
+def _looks_alike(fabric: HammingMesh) -> bool:
+    """Whether it looks the same from every chip."""
+    return all(side <= 2 or boards == 1 for side, boards in zip(fabric.board, fabric.boards, strict=True))
 
 
 def _turned(along: int, line: int, axis: int) -> Pair:

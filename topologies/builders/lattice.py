@@ -8,17 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simulator.errors import InputError
 from simulator.figures import Draw
 from topologies.builders.common import edge, new_graph
+from topologies.builders.wiring import Wiring
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from simulator.machine import Link
 
 Shape = tuple[int, ...]
 AXES = "xyzuvw"
+_PAIR = 2
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,39 @@ def lattice_graph(
     if not built.graph["cuts"]:
         built.graph["cuts"]["no axis"] = []  # a single chip: nothing to cut
     return built
+
+
+def lattice_arrays(lattice: Lattice, link: Link, *, title: str, draw: Draw | None = None) -> Fabric:
+    """What :func:`lattice_graph` makes, in arrays."""
+    draw = draw or Draw()
+    shape = lattice.shape
+    wiring = Wiring(title)
+    chips = wiring.add("chip", [f"chip{i}" for i in range(math.prod(shape))])
+    coordinates = np.indices(shape).reshape(len(shape), -1)
+    steps = strides(shape)
+    is_any_even, is_cut = any(side % 2 == 0 for side in shape), False
+    for axis, side in enumerate(shape):
+        if side == 1:
+            continue
+        one = edge(link, draw, medium="", plane=axis, share=lattice.shares[axis])
+        shift = lattice.twist.get(axis, (0,) * len(shape))
+        at, step = coordinates[axis], steps[axis]
+        low, last = chips[at + 1 < side], chips[at + 1 == side]
+        if lattice.wraps[axis] and side == _PAIR and not any(shift):
+            wiring.join(low, low + step, one | {"links": 2})
+        else:
+            wiring.join(low, low + step, one)
+            if lattice.wraps[axis]:
+                first = coordinates[:, last]
+                first[axis] = 0
+                first = (first + np.array(shift)[:, None]) % np.array(shape)[:, None]
+                wiring.join(last, np.array(steps) @ first, one)
+        if side % 2 == 0 or not is_any_even:
+            wiring.cut(f"axis {AXES[axis]}", chips[at < side // 2])
+            is_cut = True
+    if not is_cut:
+        wiring.cut("no axis")  # a single chip: nothing to cut
+    return wiring.fabric(is_vertex_transitive=lattice.looks_alike, coordinates=coordinates.T.copy())
 
 
 def _add(built: nx.Graph[str], chip: str, other: str, attributes: dict[str, Any]) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.figures import Draw
 from simulator.machine import Level
-from topologies.builders.clos import mostly_inside
-from topologies.builders.common import edge, new_graph, not_legal
+from topologies.builders.common import edge, mostly_inside, new_graph, not_legal
+from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from topologies.fabrics import LeafSpine
 
 _PARTS = 64
@@ -27,21 +28,13 @@ def graph(fabric: LeafSpine, draw: Draw | None = None) -> nx.Graph[str]:
     to each, which is five halves. Where less than one is needed, it is one narrower link.
     """
     draw = draw or Draw()
-    title = f"{fabric.groups} groups x {fabric.chips_per_group} chips, leaves and spines"
-    built = new_graph("leaf-spine", title, fabric.link)
+    built = new_graph("leaf-spine", _title(fabric), fabric.link)
     per_group = fabric.chips_per_group
-    ratio = Fraction(per_group, fabric.spines) / Fraction(fabric.oversubscription).limit_denominator(_PARTS)
-    up_links = ratio.numerator if ratio > 1 else 1
-    up_share = per_group / fabric.spines / fabric.oversubscription / up_links
     spines = [f"spine{i}" for i in range(fabric.spines)]
     built.add_nodes_from((s, {"kind": "switch", "tier": 2, "plane": i}) for i, s in enumerate(spines))
     near: list[list[str]] = []
     chips_in_order: list[str] = []
-    downs = [edge(fabric.link, draw, medium="pcb", plane=leaf) for leaf in range(fabric.leaves)]
-    ups = [
-        edge(fabric.link, draw, medium="copper", plane=leaf, links=up_links, share=up_share)
-        for leaf in range(fabric.leaves)
-    ]
+    downs, ups = _edges(fabric, draw)
     for group in range(fabric.groups):
         first = group * per_group
         chips = [f"chip{first + i}" for i in range(per_group)]
@@ -64,6 +57,43 @@ def graph(fabric: LeafSpine, draw: Draw | None = None) -> nx.Graph[str]:
         inside = mostly_inside(len(chips_in_order), fabric.groups)
         built.graph["cuts"]["half of the groups"] = [*half, *itertools.chain.from_iterable(near[:inside])]
     return built
+
+
+def arrays(fabric: LeafSpine, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    wiring = Wiring(_title(fabric))
+    groups, planes = range(fabric.groups), range(fabric.leaves)
+    spines = wiring.add("switch", [f"spine{i}" for i in range(fabric.spines)], tier=2)
+    chips, leaves = wiring.add_units(
+        fabric.groups,
+        ("chip", 0, [f"chip{i}" for i in range(fabric.groups * fabric.chips_per_group)]),
+        ("switch", 1, [f"leaf{group}-{leaf}" for group in groups for leaf in planes]),
+    )
+    for leaf, (down, up) in enumerate(zip(*_edges(fabric, draw or Draw()), strict=True)):
+        wiring.join(chips, leaves[:, leaf, None], down)
+        wiring.join(leaves[:, leaf, None], spines, up)
+    half = half_of(chips)
+    wiring.cut("half of the chips", half)
+    if fabric.groups > 1:
+        wiring.cut("half of the groups", half, leaves[: mostly_inside(chips.size, fabric.groups)])
+    return wiring.fabric()
+
+
+def _title(fabric: LeafSpine) -> str:
+    return f"{fabric.groups} groups x {fabric.chips_per_group} chips, leaves and spines"
+
+
+def _edges(fabric: LeafSpine, draw: Draw) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Attributes of the links of each leaf of a group, down to its chips and up to the spines."""
+    ratio = Fraction(fabric.chips_per_group, fabric.spines)
+    ratio /= Fraction(fabric.oversubscription).limit_denominator(_PARTS)
+    links = ratio.numerator if ratio > 1 else 1
+    share = fabric.chips_per_group / fabric.spines / fabric.oversubscription / links
+    planes = range(fabric.leaves)
+    return (
+        [edge(fabric.link, draw, medium="pcb", plane=plane) for plane in planes],
+        [edge(fabric.link, draw, medium="copper", plane=plane, links=links, share=share) for plane in planes],
+    )
 
 
 def legal_chips(fabric: LeafSpine) -> tuple[int, ...]:

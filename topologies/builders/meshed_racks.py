@@ -6,14 +6,18 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simulator.figures import Draw
 from simulator.machine import Level
 from topologies.builders.common import edge, nested_legal, nested_members, new_graph
 from topologies.builders.lattice import AXES
+from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from topologies.fabrics import MeshedRacks
 
 
@@ -24,12 +28,9 @@ def graph(fabric: MeshedRacks, draw: Draw | None = None) -> nx.Graph[str]:
     """
     draw = draw or Draw()
     size = math.prod(fabric.dims)
-    title = f"{fabric.racks} racks of {'x'.join(map(str, fabric.dims))} chips, full mesh on every axis"
-    built = new_graph("meshed-racks", title, fabric.link)
+    built = new_graph("meshed-racks", _title(fabric), fabric.link)
     pairs = _mesh_pairs(fabric.dims)
-    meshes = [edge(fabric.link, draw, links=n, medium="copper", plane=axis) for axis, n in enumerate(_links(fabric))]
-    ups = [edge(fabric.link, draw, links=fabric.up_links, medium="copper", plane=p) for p in range(fabric.planes)]
-    tops = [edge(fabric.link, draw, medium="optic", plane=p) for p in range(fabric.planes)]
+    meshes, ups, tops = _edges(fabric, draw)
     spines = range(fabric.spines if fabric.racks > 1 else 0)
     built.add_nodes_from(
         (f"spine{plane}-{i}", {"kind": "switch", "tier": 2, "plane": plane})
@@ -71,6 +72,50 @@ def _declare_cuts(cuts: dict[str, Any], fabric: MeshedRacks, sides: list[list[st
             lower = [i for i in range(size) if i // step % side < side // 2]
             cuts[f"axis {AXES[axis]}"] = [names[i] for names in chips for i in lower]
         step *= side
+
+
+def arrays(fabric: MeshedRacks, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    wiring = Wiring(_title(fabric))
+    size, planes, racks = math.prod(fabric.dims), range(fabric.planes), range(fabric.racks)
+    each = range(fabric.spines if fabric.racks > 1 else 0)
+    names = [f"spine{plane}-{i}" for plane in planes for i in each]
+    spines = wiring.add("switch", names, tier=2).reshape(fabric.planes, -1)
+    chips, leaves = wiring.add_units(
+        fabric.racks,
+        ("chip", 0, [f"chip{i}" for i in range(fabric.racks * size)]),
+        ("switch", 1, [f"leaf{rack}-{plane}" for rack in racks for plane in planes]),
+    )
+    meshes, ups, tops = _edges(fabric, draw or Draw())
+    for ends, mesh in zip(_mesh_pairs(fabric.dims), meshes, strict=True):
+        lower, higher = np.array(ends, dtype=np.int64).reshape(-1, 2).T
+        wiring.join(chips[:, lower], chips[:, higher], mesh)
+    for plane in planes:
+        wiring.join(chips, leaves[:, plane, None], ups[plane])
+        wiring.join(leaves[:, plane, None], spines[plane], tops[plane])
+    if fabric.racks > 1 and fabric.racks % 2 == 0:
+        wiring.cut("half of the racks", chips[: fabric.racks // 2], leaves[: fabric.racks // 2])
+    wiring.cut("half of the chips", half_of(chips))
+    step = 1
+    for axis, side in enumerate(fabric.dims):
+        if side % 2 == 0:
+            wiring.cut(f"axis {AXES[axis]}", chips[:, np.arange(size) // step % side < side // 2])
+        step *= side
+    return wiring.fabric()
+
+
+def _title(fabric: MeshedRacks) -> str:
+    return f"{fabric.racks} racks of {'x'.join(map(str, fabric.dims))} chips, full mesh on every axis"
+
+
+def _edges(fabric: MeshedRacks, draw: Draw) -> tuple[list[dict[str, Any]], ...]:
+    """Attributes of the edges along each axis of a rack, of those up to its switches, and to the spines of a plane."""
+    link, planes = fabric.link, range(fabric.planes)
+    return (
+        [edge(link, draw, links=n, medium="copper", plane=axis) for axis, n in enumerate(_links(fabric))],
+        [edge(link, draw, links=fabric.up_links, medium="copper", plane=plane) for plane in planes],
+        [edge(link, draw, medium="optic", plane=plane) for plane in planes],
+    )
 
 
 def _links(fabric: MeshedRacks) -> tuple[int, ...]:

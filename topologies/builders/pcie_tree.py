@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.figures import Draw
 from simulator.machine import Level
 from topologies.builders.common import edge, nested_legal, nested_members, new_graph
+from topologies.builders.wiring import Wiring, half_of, pairs
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from topologies.fabrics import PcieTree
 
 
@@ -19,11 +21,8 @@ def graph(fabric: PcieTree, draw: Draw | None = None) -> nx.Graph[str]:
     """Chips on their switch, switches on their host, an edge between every two hosts; a host is one ``cpu`` node."""
     draw = draw or Draw()
     per_switch, per_host = fabric.chips_per_switch, fabric.chips_per_switch * fabric.switches
-    title = f"{fabric.hosts} hosts of {fabric.switches} PCIe switches of {per_switch} chips"
-    built = new_graph("pcie-tree", title, fabric.link)
-    down = edge(fabric.link, draw, medium="pcb")
-    up = edge(fabric.link, draw, links=fabric.uplinks, medium="pcb")
-    across = edge(fabric.link, draw, links=fabric.host_links, medium="pcb")
+    built = new_graph("pcie-tree", _title(fabric), fabric.link)
+    down, up, across = _edges(fabric, draw)
     hosts = [f"cpu{host}" for host in range(fabric.hosts)]
     sides: list[list[str]] = []
     for host, cpu in enumerate(hosts):
@@ -47,6 +46,39 @@ def graph(fabric: PcieTree, draw: Draw | None = None) -> nx.Graph[str]:
             for name in (*names[: per_host // 2], *names[per_host : per_host + fabric.switches // 2])
         ]
     return built
+
+
+def arrays(fabric: PcieTree, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    wiring = Wiring(_title(fabric))
+    hosts, switches = fabric.hosts, fabric.hosts * fabric.switches
+    cpus, chips, switch = wiring.add_units(
+        hosts,
+        ("cpu", 0, [f"cpu{i}" for i in range(hosts)]),
+        ("chip", 0, [f"chip{i}" for i in range(switches * fabric.chips_per_switch)]),
+        ("switch", 1, [f"switch{i}" for i in range(switches)]),
+    )
+    down, up, across = _edges(fabric, draw or Draw())
+    wiring.join(chips.reshape(switches, -1), switch.reshape(switches, 1), down)
+    wiring.join(switch, cpus, up)
+    lower, higher = pairs(hosts)
+    wiring.join(cpus[lower], cpus[higher], across)
+    wiring.cut("half of the chips", half_of(chips))
+    if hosts % 2 == 0:
+        wiring.cut("half of the hosts", *(numbers[: hosts // 2] for numbers in (cpus, chips, switch)))
+    if fabric.switches % 2 == 0:
+        wiring.cut("half of the switches", *(numbers[:, : numbers.shape[1] // 2] for numbers in (chips, switch)))
+    return wiring.fabric()
+
+
+def _title(fabric: PcieTree) -> str:
+    return f"{fabric.hosts} hosts of {fabric.switches} PCIe switches of {fabric.chips_per_switch} chips"
+
+
+def _edges(fabric: PcieTree, draw: Draw) -> tuple[dict[str, Any], ...]:
+    """Attributes of the edges from a chip to its switch, from there to the host, and between hosts."""
+    counts = (1, fabric.uplinks, fabric.host_links)
+    return tuple(edge(fabric.link, draw, links=links, medium="pcb") for links in counts)
 
 
 def legal_chips(fabric: PcieTree) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from topologies.fabrics import FixedTorus, Torus
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from simulator.machine import Level, Link
     from topologies.fabrics import MachineFabric
 
@@ -164,6 +165,13 @@ def graph_of(fabric: Torus | FixedTorus, part: LegalSlice, draw: Draw | None = N
     if isinstance(fabric, Torus):
         return torus.slice_graph(fabric, part.shape, wraps=all(part.wraps), draw=draw)
     return fixed_torus.slice_graph(fabric, part.shape, draw=draw)
+
+
+def arrays_of(fabric: Torus | FixedTorus, part: LegalSlice, draw: Draw | None = None) -> Fabric:
+    """The graph of a legal slice in arrays."""
+    if isinstance(fabric, Torus):
+        return torus.slice_arrays(fabric, part.shape, wraps=all(part.wraps), draw=draw)
+    return fixed_torus.slice_arrays(fabric, part.shape, draw=draw)
 
 
 def _named(fabric: MachineFabric, shape: Shape) -> Shape:

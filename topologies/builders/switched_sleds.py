@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simulator.figures import Draw
 from simulator.machine import Level
 from topologies.builders.common import edge, nested_legal, nested_members, new_graph
+from topologies.builders.wiring import Wiring, half_of, pairs
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from topologies.fabrics import SwitchedSleds
 
 
@@ -23,8 +27,7 @@ def graph(fabric: SwitchedSleds, draw: Draw | None = None) -> nx.Graph[str]:
     """
     draw = draw or Draw()
     per_sled, per_rack = fabric.chips_per_sled, fabric.chips_per_sled * fabric.sleds_per_rack
-    title = f"{fabric.racks} racks of {fabric.sleds_per_rack} sleds of {per_sled} chips"
-    built = new_graph("switched-sleds", title, fabric.link)
+    built = new_graph("switched-sleds", _title(fabric), fabric.link)
     sled_edge = edge(fabric.link, draw, links=fabric.sled_links, medium="pcb")
     least, more = divmod(fabric.rack_links, fabric.rack_switches)
     sides: list[list[str]] = []
@@ -65,6 +68,41 @@ def graph(fabric: SwitchedSleds, draw: Draw | None = None) -> nx.Graph[str]:
         ]
     built.graph["vertex_transitive"] = more == 0
     return built
+
+
+def arrays(fabric: SwitchedSleds, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    draw = draw or Draw()
+    wiring = Wiring(_title(fabric))
+    racks, sleds, switches = fabric.racks, fabric.racks * fabric.sleds_per_rack, fabric.rack_switches
+    chips, sled, tops = wiring.add_units(
+        racks,
+        ("chip", 0, [f"chip{i}" for i in range(sleds * fabric.chips_per_sled)]),
+        ("switch", 1, [f"sled{i}" for i in range(sleds)]),
+        ("switch", 2, [f"rack{rack}-{i}" for rack in range(racks) for i in range(switches)]),
+    )
+    down = edge(fabric.link, draw, links=fabric.sled_links, medium="pcb")
+    wiring.join(chips.reshape(sleds, -1), sled.reshape(sleds, 1), down)
+    least, more = divmod(fabric.rack_links, switches)
+    for plane in range(switches):
+        links = least + ((plane - np.arange(chips.shape[1])) % switches < more)
+        for count in {least, least + 1} - {0}:
+            own = edge(fabric.link, draw, links=count, medium="copper", plane=1 + plane)
+            wiring.join(chips[:, links == count], tops[:, plane, None], own)
+    if fabric.twin_links:
+        lower, higher = pairs(racks)
+        twin = edge(fabric.link, draw, links=fabric.twin_links, medium="copper", plane=1 + switches)
+        wiring.join(chips[lower], chips[higher], twin)
+    wiring.cut("half of the chips", half_of(chips))
+    if racks % 2 == 0:
+        wiring.cut("half of the racks", *(numbers[: racks // 2] for numbers in (chips, sled, tops)))
+    if fabric.sleds_per_rack % 2 == 0:
+        wiring.cut("half of every rack", *(numbers[:, : numbers.shape[1] // 2] for numbers in (chips, sled)))
+    return wiring.fabric(is_vertex_transitive=more == 0)
+
+
+def _title(fabric: SwitchedSleds) -> str:
+    return f"{fabric.racks} racks of {fabric.sleds_per_rack} sleds of {fabric.chips_per_sled} chips"
 
 
 def legal_chips(fabric: SwitchedSleds) -> tuple[int, ...]:

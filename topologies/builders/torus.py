@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from simulator.errors import InputError
 from simulator.machine import Level
 from topologies.builders.common import not_legal
-from topologies.builders.lattice import AXES, Lattice, Shape, lattice_graph, most_cubic, written
+from topologies.builders.lattice import AXES, Lattice, Shape, lattice_arrays, lattice_graph, most_cubic, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from simulator.figures import Draw
     from topologies.fabrics import Torus
 
@@ -35,8 +36,22 @@ def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw |
     An axis of two chips that wraps has two parallel links where longer ones have two neighbours. Cuts lie across the
     axes of even length, which halve the chips; across all where none is even.
     """
-    lattice = Lattice(shape, fabric.cube, (wraps,) * len(shape), (1.0,) * len(shape))
-    return _cubes_graph(fabric, lattice, "torus" if wraps else "mesh", draw)
+    return _cubes_graph(fabric, _plain(fabric, shape, wraps=wraps), draw)
+
+
+def arrays(fabric: Torus, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    return slice_arrays(fabric, fabric.dims, draw=draw)
+
+
+def slice_arrays(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw | None = None) -> Fabric:
+    """What :func:`slice_graph` makes, in arrays."""
+    lattice = _plain(fabric, shape, wraps=wraps)
+    return lattice_arrays(lattice, fabric.link, title=_title(lattice), draw=draw)
+
+
+def _plain(fabric: Torus, shape: Shape, *, wraps: bool) -> Lattice:
+    return Lattice(shape, fabric.cube, (wraps,) * len(shape), (1.0,) * len(shape))
 
 
 def closes(fabric: Torus, shape: Shape) -> bool:
@@ -76,10 +91,19 @@ def twisted(fabric: Torus, shape: Shape, *, draw: Draw | None = None) -> nx.Grap
     ------
     InputError : the machine has no twisted slices, or none of this shape; names those near it
     """
+    return _cubes_graph(fabric, _twisted(fabric, shape), draw)
+
+
+def twisted_arrays(fabric: Torus, shape: Shape, *, draw: Draw | None = None) -> Fabric:
+    """What :func:`twisted` makes, in arrays, or the same error."""
+    lattice = _twisted(fabric, shape)
+    return lattice_arrays(lattice, fabric.link, title=_title(lattice), draw=draw)
+
+
+def _twisted(fabric: Torus, shape: Shape) -> Lattice:
     check_twist(fabric, shape)
     count = len(shape)
-    lattice = Lattice(shape, fabric.cube, (True,) * count, (1.0,) * count, twist_of(shape))
-    return _cubes_graph(fabric, lattice, "twisted torus", draw)
+    return Lattice(shape, fabric.cube, (True,) * count, (1.0,) * count, twist_of(shape))
 
 
 def check_twist(fabric: Torus, shape: Shape, *, where: str = "") -> None:
@@ -107,8 +131,13 @@ def near(known: Sequence[Shape], shape: Shape) -> list[str]:
     return [written(each) for each in (*smaller[-1:], *larger[:1])]
 
 
-def _cubes_graph(fabric: Torus, lattice: Lattice, kind: str, draw: Draw | None) -> nx.Graph[str]:
-    title = f"{kind} {written(lattice.shape)}"
+def _title(lattice: Lattice) -> str:
+    kind = "twisted torus" if lattice.twist else "torus" if all(lattice.wraps) else "mesh"
+    return f"{kind} {written(lattice.shape)}"
+
+
+def _cubes_graph(fabric: Torus, lattice: Lattice, draw: Draw | None) -> nx.Graph[str]:
+    title = _title(lattice)
     media = ("copper", "ocs")
     built = lattice_graph(lattice, fabric.link, builder="torus", title=title, block_name="cube", media=media, draw=draw)
     built.graph["cube"] = fabric.cube

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.figures import Draw
 from simulator.machine import Level
-from topologies.builders.clos import mostly_inside
-from topologies.builders.common import edge, new_graph, not_legal
+from topologies.builders.common import edge, mostly_inside, new_graph, not_legal
+from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from topologies.fabrics import TwoTierPlanes
 
 
@@ -21,8 +22,7 @@ def graph(fabric: TwoTierPlanes, draw: Draw | None = None) -> nx.Graph[str]:
     """Chips and CPUs on their node's switches (tier 1), these on the switches of their plane (tier 2)."""
     draw = draw or Draw()
     nodes, planes, spines = range(fabric.nodes), range(fabric.planes), range(fabric.spines)
-    title = f"{fabric.nodes} nodes x {fabric.chips_per_node} chips on {fabric.planes} two-tier planes"
-    built = new_graph("two-tier-planes", title, fabric.link)
+    built = new_graph("two-tier-planes", _title(fabric), fabric.link)
     inside: list[list[str]] = []
     for node in nodes:
         place = {"node": node, "rack": node // fabric.nodes_per_rack}
@@ -36,9 +36,7 @@ def graph(fabric: TwoTierPlanes, draw: Draw | None = None) -> nx.Graph[str]:
         )
         inside.append([*chips, *cpus, *leaves])
     for plane in planes:
-        down = edge(fabric.link, draw, links=fabric.chip_links, medium="pcb", plane=plane)
-        cpu = down | {"links": 1, "bandwidth_bytes_per_s": draw(fabric.cpu_bandwidth) / fabric.planes}
-        up = edge(fabric.link, draw, medium="optic", plane=plane)
+        down, cpu, up = _edges(fabric, draw, plane)
         tops = [f"spine{plane}-{spine}" for spine in spines]
         racks = math.ceil(fabric.nodes / fabric.nodes_per_rack)
         built.add_nodes_from(
@@ -63,6 +61,42 @@ def graph(fabric: TwoTierPlanes, draw: Draw | None = None) -> nx.Graph[str]:
         )
         built.graph["cuts"]["half of the nodes"] = [*half, *itertools.chain.from_iterable(others)]
     return built
+
+
+def arrays(fabric: TwoTierPlanes, draw: Draw | None = None) -> Fabric:
+    """What :func:`graph` makes, in arrays."""
+    draw = draw or Draw()
+    wiring = Wiring(_title(fabric))
+    nodes, planes = range(fabric.nodes), range(fabric.planes)
+    chips, cpus, leaves = wiring.add_units(
+        fabric.nodes,
+        ("chip", 0, [f"chip{i}" for i in range(fabric.nodes * fabric.chips_per_node)]),
+        ("cpu", 0, [f"cpu{i}" for i in range(fabric.nodes * fabric.cpus_per_node)]),
+        ("switch", 1, [f"leaf{node}-{plane}" for node in nodes for plane in planes]),
+    )
+    for plane in planes:
+        spines = wiring.add("switch", [f"spine{plane}-{i}" for i in range(fabric.spines)], tier=2)
+        down, cpu, up = _edges(fabric, draw, plane)
+        leaf = leaves[:, plane, None]
+        wiring.join(chips, leaf, down)
+        wiring.join(cpus, leaf, cpu)
+        wiring.join(leaf, spines, up)
+    half, inside = half_of(chips), mostly_inside(chips.size, fabric.nodes)
+    wiring.cut("half of the chips", half)
+    if fabric.nodes > 1:
+        wiring.cut("half of the nodes", half, cpus[:inside], leaves[:inside])
+    return wiring.fabric()
+
+
+def _title(fabric: TwoTierPlanes) -> str:
+    return f"{fabric.nodes} nodes x {fabric.chips_per_node} chips on {fabric.planes} two-tier planes"
+
+
+def _edges(fabric: TwoTierPlanes, draw: Draw, plane: int) -> tuple[dict[str, Any], ...]:
+    """Attributes of the edges of a plane from a chip and from a CPU to the switch of the node, and from there up."""
+    down = edge(fabric.link, draw, links=fabric.chip_links, medium="pcb", plane=plane)
+    cpu = down | {"links": 1, "bandwidth_bytes_per_s": draw(fabric.cpu_bandwidth) / fabric.planes}
+    return down, cpu, edge(fabric.link, draw, medium="optic", plane=plane)
 
 
 def legal_chips(fabric: TwoTierPlanes) -> tuple[int, ...]:
