@@ -116,15 +116,15 @@ def _plausible(subject: str, chip: Chip) -> Iterator[Finding]:
 
 
 def _counts(entry: MachineEntry, published: Published) -> Iterator[Finding]:
+    from simulator.fabric import chips_of, row_sums
     from topologies.builders import builder_of
 
-    graph = builder_of(entry.fabric).graph(entry.fabric)
-    kinds = [str(data["kind"]) for _, data in graph.nodes(data=True)]
+    fabric = builder_of(entry.fabric).arrays(entry.fabric)
     built = {
-        "chips": kinds.count("chip"),
-        "switches": kinds.count("switch"),
-        "edges": graph.number_of_edges(),
-        "links": sum(int(data["links"]) for _, _, data in graph.edges(data=True)),
+        "chips": fabric.chips,
+        "switches": fabric.switches,
+        "edges": fabric.edges,
+        "links": fabric.physical_links,
     }
     subject = f"machine {entry.name}"
     for what, count in built.items():
@@ -132,8 +132,8 @@ def _counts(entry: MachineEntry, published: Published) -> Iterator[Finding]:
         if stated is not None:
             yield Finding(subject, what, stated == count, f"published {stated:,}, built {count:,}")
     if published.injection is not None:
-        chip = next(node for node, data in graph.nodes(data=True) if data["kind"] == "chip")
-        rate = sum(data["bandwidth_bytes_per_s"] * data["links"] for _, _, data in graph.edges(chip, data=True))
+        rates = row_sums(fabric, fabric.bandwidth_bytes_per_s * fabric.links)
+        rate = float(rates[chips_of(fabric)][0])
         yield _compared(subject, "injection", published.injection, (rate, rate, rate))
 
 

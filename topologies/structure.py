@@ -58,11 +58,10 @@ def _rows(entry: MachineEntry) -> Iterator[Row]:
 
 
 def _row(entry: MachineEntry, hypothesis: str, fabric: MachineFabric) -> Row:
-    from simulator.fabric import Fabric
     from simulator.structure import structure
     from topologies.builders import builder_of
 
-    built = Fabric.from_graph(builder_of(fabric).graph(fabric))
+    built = builder_of(fabric).arrays(fabric)
     return Row(
         machine=entry.name,
         title=entry.title,
