@@ -74,7 +74,7 @@ def flow_classes(routes: Routes, capacity_bytes_per_s: Real, volume_bytes: Real)
     kept = is_one[link]
     pair = of_flow[flow[kept]] * len(one_link) + of_link[link[kept]]
     pairs, place = np.unique(pair, return_inverse=True)
-    shares = np.bincount(place, weights=routes.share[kept], minlength=len(pairs))
+    shares = np.asarray(np.bincount(place, weights=routes.share[kept], minlength=len(pairs)), dtype=np.float64)
     counts = np.bincount(pairs // max(len(one_link), 1), minlength=len(one_flow))
     return Classes(
         of_flow,

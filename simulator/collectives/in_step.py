@@ -75,7 +75,7 @@ class Solver:
         place = (id(each.source), id(each.target))
         if place not in self.ends:
             order = np.sort(each.source * len(self.members) + each.target)
-            self.ends[place] = (hashlib.blake2b(order, digest_size=16).digest(), each.source, each.target)
+            self.ends[place] = (hashlib.blake2b(order.tobytes(), digest_size=16).digest(), each.source, each.target)
         digest = self.ends[place][0]
         if is_even(each.share):
             return digest

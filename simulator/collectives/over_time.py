@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MOST_FLOWS = 1 << 23
 """Flows that run over time at most; more would take hours and the memory of a large machine."""
 NOWHERE = Routes(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0), np.empty(0))
+
+D = TypeVar("D", bound=np.generic)
 
 
 @dataclass(eq=False)
@@ -73,7 +75,7 @@ class Flows:
         return Routes(first, _joined(self.link).astype(np.int32), _joined(self.share), np.zeros(self.count))
 
 
-def _joined(parts: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+def _joined(parts: list[NDArray[D]]) -> NDArray[D]:
     return np.concatenate(parts)
 
 
