@@ -115,8 +115,9 @@ def check_joined(fabric: Fabric, members: NDArray[np.int64], where: str = "") ->
     if len(lost):
         names = _listed([fabric.nodes[node] for node in lost.tolist()])
         be = "is" if len(lost) == 1 else "are"
+        rest = len(members) - len(lost)
         raise InputError(
-            f"{names} {be} cut off from the other {len(members) - len(lost):,} chips",
+            f"{names} {be} cut off from {f'the other {rest:,} chips' if rest > 1 else 'the rest'}",
             where=where or fabric.name,
             remedy="leave a way between all chips that take part",
         )

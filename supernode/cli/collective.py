@@ -101,7 +101,7 @@ def collective(
         points = [(each.row.size_bytes, each.busbw_bytes_per_s) for each in measured_of(near[0], found.part)]
         bounds = [(answer.size_bytes, answer.bounds.least_s) for answer in found.answers]
         name = found.part.machine.name
-        write_plot(lambda ax: plot_sweep(rows, name, ax=ax, measured=points, least_s=bounds), plot)
+        write_plot(lambda ax: plot_sweep(rows, name, ax=ax, measured=points, least_s=bounds, level=first.level), plot)
     if as_json:
         print_json(as_objects(found, near, good, shape))
         return

@@ -59,6 +59,7 @@ def plot_sweep(
     ax: Axes | None = None,
     measured: Sequence[tuple[float, float]] = (),
     least_s: Sequence[tuple[float, float]] = (),
+    level: str = "",
 ) -> Axes:
     """One collective on one machine as priced for each size, with the low and high end of its time [s].
 
@@ -66,6 +67,7 @@ def plot_sweep(
     ----------
     measured : sizes [B] and bus bandwidths [B/s] that were measured on as many chips of this machine
     least_s : sizes [B] and the least time that the links allow [s]
+    level : that answered
     """
     bus = [priced.busbw_bytes_per_s * priced.seconds for priced, _, _ in rows]
     curve = Curve(
@@ -82,13 +84,13 @@ def plot_sweep(
     if least_s:
         limits = [moved / seconds for moved, (_, seconds) in zip(bus, least_s, strict=True)]
         sizes = [size for size, _ in least_s]
-        ax.plot(sizes, limits, ":", color=GREY, linewidth=1.5, label="the most that links and latency allow")
+        ax.plot(sizes, limits, ":", color=GREY, linewidth=1.5, label="the most that links and latency allow, as stated")
+    measured = [(size, rate) for size, rate in measured if curve.size_bytes[0] <= size <= curve.size_bytes[-1]]
     if measured:
-        size, rate = zip(*measured, strict=True)
-        label = f"measured, {len(measured)} published or own rows"
-        ax.plot(size, rate, "D", color=INK, markersize=4.5, markerfacecolor="white", zorder=4, label=label)
+        label = f"measured: {len(measured)} rows"
+        ax.plot(*zip(*measured, strict=True), "D", color=INK, markersize=7, fillstyle="none", zorder=4, label=label)
     ax = plot_curves([curve], ax=ax)
-    ax.set_title(plain(curve.kind))
+    ax.set_title(plain(f"{curve.kind}{level and ', level '}{level}; the band holds 5–95 % of the draws"))
     return ax
 
 
