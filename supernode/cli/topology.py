@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,7 @@ from supernode.cli.common import console
 from supernode.cli.slices import Asked, Cut, cut, print_slices, rows_of_slice, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import networkx as nx
 
@@ -94,11 +95,11 @@ def _answer(wiring: _Wiring, plot: Path | None, graphml: Path | None, *, as_json
     if plot is not None:
         from supernode.plots.topology import rendered
 
-        write_whole(plot, rendered(wiring.graph, plot.suffix.lower().removeprefix(".")))
+        write_whole(plot, rendered(wiring.graph(), plot.suffix.lower().removeprefix(".")))
     if graphml is not None:
         from topologies.graphml import as_graphml
 
-        write_whole(graphml, as_graphml(wiring.graph))
+        write_whole(graphml, as_graphml(wiring.graph()))
     for path in (plot, graphml):
         if path is not None and not as_json:
             typer.echo(f"wrote {path}")
@@ -106,13 +107,14 @@ def _answer(wiring: _Wiring, plot: Path | None, graphml: Path | None, *, as_json
 
 @dataclass(frozen=True)
 class _Wiring:
-    """A machine, a slice of it, or several with their network, as a graph and in arrays, stated and at both ends."""
+    """A machine, a slice of it, or several with their network, in arrays, stated and at both ends; and its graph."""
 
     entry: MachineEntry
     hypothesis: str
     network: NetworkEntry | None
     machines: int
-    graph: nx.Graph[str]
+    title: str
+    graph: Callable[[], nx.Graph[str]]
     fabric: Fabric
     low: Fabric
     high: Fabric
@@ -152,32 +154,42 @@ def _wired(name: str, hypothesis: str, machines: int, asked: Asked) -> _Wiring:
     entry = _read_as(name, hypothesis)
     most = max(1, _MOST_CHIPS // entry.chips)
     if not 1 <= machines <= most:
-        raise InputError(
-            f"{machines} is no number of machines to join", where="--machines", remedy=f"write 1 to {most}"
-        )
+        text = f"{machines} is no number of machines to join"
+        if machines > most:
+            text = f"{machines} x {entry.chips:,} chips are too many: a joined graph has up to {_MOST_CHIPS:,}"
+        raise InputError(text, where="--machines", remedy=f"write 1 to {most}" if most > 1 else "leave it out")
     machine = topologies.machine(name, hypothesis)
     network = topologies.network_entry(entry.network) if machines > 1 else None
     bounds = _bounds(entry, network)
     found = cut(entry, asked, machines)
+    title, note = (found.title, found.note) if found else (entry.title, "")
+    if network is not None:
+        title = f"{machines} x {entry.title}, over {network.name}"
 
     def graph(draw: Draw) -> nx.Graph[str]:
         one = found.graph(draw) if found else builder_of(entry.fabric).graph(entry.fabric, draw)
-        title, note = (found.title, found.note) if found else (entry.title, "")
         one.graph.update(title=title, reading=" ".join(filter(None, (note, entry.reading))))
         one.graph["bandwidth_low"], one.graph["bandwidth_high"] = bounds[entry.fabric.link.bandwidth.key]
         if network is None:
             return one
         joined = network_builder_of(network.fabric).join(one, machines, network.fabric, draw)
-        joined.graph["title"] = f"{machines} x {entry.title}, over {network.name}"
+        joined.graph["title"] = title
         return joined
 
-    stated = graph(Draw())
-    frozen = Fabric.from_graph(stated)
+    stated = cache(partial(graph, Draw()))
+
+    def arrays(draw: Draw | None = None) -> Fabric:
+        if found or network:
+            return Fabric.from_graph(graph(draw) if draw else stated())
+        return builder_of(entry.fabric).arrays(entry.fabric, draw)
+
+    frozen = arrays()
     ends = [frozen, frozen]
     if any(low < high for low, high in bounds.values()):
-        ends = [Fabric.from_graph(graph(Draw({key: bound[end] for key, bound in bounds.items()}))) for end in range(2)]
+        ends = [arrays(Draw({key: bound[end] for key, bound in bounds.items()})) for end in range(2)]
     levels = found.levels if found else slice_of(machine, entry.chips * machines).levels
-    return _Wiring(entry, hypothesis, network, machines, stated, frozen, ends[0], ends[1], bounds, levels, found)
+    low, high = ends
+    return _Wiring(entry, hypothesis, network, machines, title, stated, frozen, low, high, bounds, levels, found)
 
 
 def _bounds(entry: MachineEntry, network: NetworkEntry | None) -> dict[str, tuple[float, float]]:
@@ -294,8 +306,7 @@ def _print(report: dict[str, Any], wiring: _Wiring) -> None:
     from rich.text import Text
 
     out = console(100)
-    title = wiring.graph.graph["title"]
-    out.print(Text("".join(c if c.isprintable() else " " for c in title), style="bold"))
+    out.print(Text("".join(c if c.isprintable() else " " for c in wiring.title), style="bold"))
     table = Table(show_header=False)
     rows = [(name.replace("_", " "), f"{report[name]:,}") for name in ("chips", "switches", "nodes", "edges", "links")]
     rows += [

@@ -314,3 +314,25 @@ def test_listed_edges_are_the_same_both_ways(data: st.DataObject, counts: tuple[
         bundles.append(Bundle(pairs=tuple(turned[:half]), share=0.5, delay=0.25))
     chips, switches, cpus, nics = counts
     check(EdgeList(chips=chips, switches=switches, cpus=cpus, nics=nics, bundles=tuple(bundles), link=LINK))
+
+
+def test_the_command_needs_no_graph_to_answer(monkeypatch: pytest.MonkeyPatch):
+    """Counts, metrics and ranges of a machine come from its arrays; a picture, a file or a join takes the graph."""
+    from typer.testing import CliRunner
+
+    from supernode.cli import app
+
+    monkeypatch.setitem(BUILDERS, "torus", dataclasses.replace(BUILDERS["torus"], graph=None))
+    result = CliRunner().invoke(app, ["topology", "ironwood-256", "--json"])
+    assert result.exit_code == 0, result.output
+
+
+def test_more_chips_than_a_joined_graph_has_are_told_that_limit():
+    from typer.testing import CliRunner
+
+    from supernode.cli import app
+
+    result = CliRunner().invoke(app, ["topology", "ironwood-9216", "--machines", "5"])
+    assert isinstance(result.exception, InputError)
+    assert "5 x 9,216 chips are too many: a joined graph has up to 32,768" in str(result.exception)
+    assert "write 1 to 3" in str(result.exception)
