@@ -48,6 +48,11 @@ MIXED_LIBRARY = 1 << RING | 1 << HIERARCHICAL
 TORUS_LIBRARY = 1 << RING | 1 << BIDIRECTIONAL_RING | 1 << RING_PER_DIMENSION | 1 << BUCKET | 1 << SWING
 SWITCHED_LIBRARY = (1 << ALGORITHM_COUNT) - 1 - (TORUS_LIBRARY - (1 << RING))
 """Algorithms that come into question on axes and switches together, on axes alone, and on none (bits, as LIBRARY)."""
+ONLY_ALL_REDUCE = 1 << ONE_SHOT | 1 << TWO_SHOT | 1 << SWING | 1 << IN_NETWORK
+NEVER_ALL_REDUCE = 1 << PAT | 1 << DIRECT
+NEVER_BROADCAST = ONLY_ALL_REDUCE | 1 << PAT | 1 << RING_PER_DIMENSION | 1 << FULL_MESH
+NEVER_SCATTERS = ONLY_ALL_REDUCE | 1 << DOUBLE_BINARY_TREE
+"""Algorithms that some kinds of collectives do not have (bits, as LIBRARY)."""
 LEAST_REDUCED = 3
 """Members from which switches reduce on the way: two exchange as fast without (NCCL needs more than two ranks)."""
 
@@ -204,12 +209,16 @@ def level_passes(rows, i, size_bytes, kind, passes):
 def hierarchical_seconds(rows, size_bytes, kind, passes):
     """Scatter (and gather back: ``passes`` = 2) level by level, cut into chunks so that levels overlap [s].
 
-    The leading axes form one level (a torus); every other row is a level that works on what those below have left to
-    one chip. Level i fills in D_i and passes its bytes in V_i. With c chunks the first takes the sum of all levels and
-    each further one the slowest level m: T(c) = sum (D_i + V_i / c) + (c - 1) V_m / c + c D_m at most, at the best c;
-    or all goes at once. Levels that use the same ports do not overlap, and count as one level in m.
+    The leading axes form one level (a torus), and so do leading meshes (a full mesh of several dimensions); every
+    other row is a level that works on what those below have left to one chip. Level i fills in D_i and passes its bytes
+    in V_i. With c chunks the first takes the sum of all levels and each further one the slowest level m:
+    T(c) = sum (D_i + V_i / c) + (c - 1) V_m / c + c D_m at most, at the best c; or all goes at once. Levels that use
+    the same ports do not overlap, and count as one level in m.
     """
     count = axes(rows)
+    if count == 0:
+        while count < rows.shape[0] and rows[count, KIND] == MESH:
+            count += 1
     fills = 0.0
     passings = 0.0
     slowest_fill = 0.0
@@ -437,6 +446,10 @@ def cheapest(kind, size_bytes, rows):
         library &= SWITCHED_LIBRARY
     else:
         library &= MIXED_LIBRARY
+    if kind == ALL_REDUCE:
+        library &= ~NEVER_ALL_REDUCE
+    else:
+        library &= ~(NEVER_BROADCAST if kind == BROADCAST else NEVER_SCATTERS)
     algorithm = -1
     while library > 0:
         algorithm += 1

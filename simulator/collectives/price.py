@@ -68,7 +68,7 @@ def price_in(group: Group, kind: str, size_bytes: float, *, algorithm: str = "")
         raise InputError(
             f"{size_bytes:g} bytes is no size of a message", remedy="give more than 0 and at most 1e18 bytes"
         )
-    best, times = kernels.priced_fast(number, size_bytes, group.rows)
+    best, times = kernels.priced_fast(number, float(size_bytes), group.rows)
     legal = {
         name: max(group.call_s, group.launch_s + seconds)
         for name, seconds in zip(ALGORITHMS, times.tolist(), strict=True)
