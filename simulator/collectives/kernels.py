@@ -297,11 +297,10 @@ def send_seconds(rows, size_bytes):
 
 
 @register_jitable
-def ring_seconds(kind, size_bytes, rows, ways):
+def ring_seconds(kind, size_bytes, rows, whole, ways):
     """A ring through all ranks, the data in ``ways`` parts that go ``ways`` directions [s]."""
-    count = ranks(rows)
-    alpha = step_latency(rows)
-    bandwidth = ways * ring_bandwidth(rows)
+    count, alpha, around, _ = whole
+    bandwidth = ways * around
     if kind == BROADCAST:
         return pipelined_tree_seconds(size_bytes, count - 1, alpha, bandwidth)
     steps = has_scatter(kind) * (count - 1)
@@ -309,30 +308,29 @@ def ring_seconds(kind, size_bytes, rows, ways):
 
 
 @register_jitable
-def scatter_seconds(size_bytes, steps, rows):
+def scatter_seconds(size_bytes, steps, rows, whole):
     """Reduce-scatter (or all-gather) in ``steps`` steps of every rank with ranks anywhere in the group [s]."""
-    count = ranks(rows)
-    passing = size_bytes * (count - 1) / (count * flat_bandwidth(rows))
-    return filled(steps * step_latency(rows), passing, rows[-1, RAMP])
+    count, alpha, _, flat = whole
+    return filled(steps * alpha, size_bytes * (count - 1) / (count * flat), rows[-1, RAMP])
 
 
 @register_jitable
-def tree_seconds(kind, size_bytes, rows):
+def tree_seconds(kind, size_bytes, whole):
     """Double binary tree: a reduction up and a broadcast down; every rank is inner in one tree, leaf in one [s]."""
     passes = 2.0 if kind == ALL_REDUCE else 1.0
-    depth = math.ceil(math.log2(ranks(rows)))
-    return passes * pipelined_tree_seconds(size_bytes, depth, step_latency(rows), ring_bandwidth(rows))
+    count, alpha, around, _ = whole
+    return passes * pipelined_tree_seconds(size_bytes, math.ceil(math.log2(count)), alpha, around)
 
 
 @register_jitable
-def one_shot_seconds(size_bytes, rows):
+def one_shot_seconds(size_bytes, rows, whole):
     """All-reduce in one step: every rank sends all it has to every other [s]."""
-    passing = size_bytes * (ranks(rows) - 1) / flat_bandwidth(rows)
-    return filled(step_latency(rows), passing, rows[-1, RAMP])
+    count, alpha, _, flat = whole
+    return filled(alpha, size_bytes * (count - 1) / flat, rows[-1, RAMP])
 
 
 @register_jitable
-def direct_seconds(kind, size_bytes, rows):
+def direct_seconds(kind, size_bytes, rows, whole):
     """Every rank straight to every other, in one step (two for broadcast: scatter, then gather) [s]."""
     if kind == ALL_TO_ALL:
         return all_to_all_seconds(rows, size_bytes)
@@ -340,7 +338,7 @@ def direct_seconds(kind, size_bytes, rows):
         return send_seconds(rows, size_bytes)
     if kind == ALL_REDUCE or axes(rows) > 0:
         return math.inf
-    return (2.0 if kind == BROADCAST else 1.0) * scatter_seconds(size_bytes, 1.0, rows)
+    return (2.0 if kind == BROADCAST else 1.0) * scatter_seconds(size_bytes, 1.0, rows, whole)
 
 
 @register_jitable
@@ -376,23 +374,23 @@ def torus_algorithm_seconds(kind, algorithm, size_bytes, rows):
 
 
 @register_jitable
-def switched_algorithm_seconds(kind, algorithm, size_bytes, rows):
+def switched_algorithm_seconds(kind, algorithm, size_bytes, rows, whole):
     """Algorithms of groups without an axis, in which every two ranks can talk at once [s]; infinite for others."""
     seconds = math.inf
     passes = has_scatter(kind)
     if algorithm == HALVING_DOUBLING:
-        rounds = math.log2(ranks(rows))
+        rounds = math.log2(whole[0])
         if rounds == math.floor(rounds):
-            seconds = max(passes, 1.0 + (kind == BROADCAST)) * scatter_seconds(size_bytes, rounds, rows)
+            seconds = max(passes, 1.0 + (kind == BROADCAST)) * scatter_seconds(size_bytes, rounds, rows, whole)
     elif algorithm == PAT:
         if passes == 1:
-            seconds = scatter_seconds(size_bytes, math.ceil(math.log2(ranks(rows))), rows)
+            seconds = scatter_seconds(size_bytes, math.ceil(math.log2(whole[0])), rows, whole)
     elif algorithm == ONE_SHOT and kind == ALL_REDUCE:
-        seconds = one_shot_seconds(size_bytes, rows)
+        seconds = one_shot_seconds(size_bytes, rows, whole)
     elif algorithm == TWO_SHOT and kind == ALL_REDUCE:
-        seconds = 2 * scatter_seconds(size_bytes, 1.0, rows)
+        seconds = 2 * scatter_seconds(size_bytes, 1.0, rows, whole)
     elif algorithm == DOUBLE_BINARY_TREE and kind in (ALL_REDUCE, BROADCAST):
-        seconds = tree_seconds(kind, size_bytes, rows)
+        seconds = tree_seconds(kind, size_bytes, whole)
     elif algorithm == IN_NETWORK and kind == ALL_REDUCE:
         seconds = in_network_seconds(rows, size_bytes)
     elif algorithm == FULL_MESH and passes > 0:
@@ -401,20 +399,23 @@ def switched_algorithm_seconds(kind, algorithm, size_bytes, rows):
 
 
 @register_jitable
-def algorithm_seconds(kind, algorithm, size_bytes, rows):
-    """Time of one collective by one algorithm [s]; infinite where the algorithm cannot do it on this group."""
-    if rows.shape[0] == 0:
-        return 0.0
+def summed(rows):
+    """What most algorithms need of a whole group: (ranks, time of a step [s], rate of a ring, rate of far partners)."""
+    return ranks(rows), step_latency(rows), ring_bandwidth(rows), flat_bandwidth(rows)
+
+
+@register_jitable
+def legal_seconds(kind, algorithm, size_bytes, rows, whole, on_torus):
+    """Time of one collective by one algorithm [s], see :func:`algorithm_seconds`, from what :func:`summed` knows."""
     seconds = math.inf
-    on_torus = axes(rows)
     if algorithm == DIRECT:
-        seconds = direct_seconds(kind, size_bytes, rows)
+        seconds = direct_seconds(kind, size_bytes, rows, whole)
     elif kind in (ALL_TO_ALL, SEND_RECV):
         pass
     elif algorithm == RING:
-        seconds = ring_seconds(kind, size_bytes, rows, 1.0)
+        seconds = ring_seconds(kind, size_bytes, rows, whole, 1.0)
     elif algorithm == BIDIRECTIONAL_RING:
-        seconds = ring_seconds(kind, size_bytes, rows, 2.0) if has_two_way_ring(rows) else math.inf
+        seconds = ring_seconds(kind, size_bytes, rows, whole, 2.0) if has_two_way_ring(rows) else math.inf
     elif algorithm == HIERARCHICAL:
         if rows.shape[0] > max(1, on_torus):
             passes = 2.0 if kind in (ALL_REDUCE, BROADCAST) else 1.0
@@ -422,8 +423,16 @@ def algorithm_seconds(kind, algorithm, size_bytes, rows):
     elif on_torus == rows.shape[0]:
         seconds = torus_algorithm_seconds(kind, algorithm, size_bytes, rows)
     elif on_torus == 0:
-        seconds = switched_algorithm_seconds(kind, algorithm, size_bytes, rows)
+        seconds = switched_algorithm_seconds(kind, algorithm, size_bytes, rows, whole)
     return seconds
+
+
+@register_jitable
+def algorithm_seconds(kind, algorithm, size_bytes, rows):
+    """Time of one collective by one algorithm [s]; infinite where the algorithm cannot do it on this group."""
+    if rows.shape[0] == 0:
+        return 0.0
+    return legal_seconds(kind, algorithm, size_bytes, rows, summed(rows), axes(rows))
 
 
 @register_jitable
@@ -434,11 +443,14 @@ def cheapest(kind, size_bytes, rows):
     """
     if rows.shape[0] == 0:
         return DIRECT, 0.0
-    if kind in (ALL_TO_ALL, SEND_RECV):
-        return DIRECT, direct_seconds(kind, size_bytes, rows)
+    if kind == ALL_TO_ALL:
+        return DIRECT, all_to_all_seconds(rows, size_bytes)
+    if kind == SEND_RECV:
+        return DIRECT, send_seconds(rows, size_bytes)
     best = DIRECT
     least = math.inf
     on_torus = axes(rows)
+    whole = summed(rows)
     library = int(rows[0, LIBRARY])
     if on_torus == rows.shape[0]:
         library &= TORUS_LIBRARY
@@ -457,7 +469,7 @@ def cheapest(kind, size_bytes, rows):
         library >>= 1
         if is_there == 0:
             continue
-        seconds = algorithm_seconds(kind, algorithm, size_bytes, rows)
+        seconds = legal_seconds(kind, algorithm, size_bytes, rows, whole, on_torus)
         if seconds < least:
             best = algorithm
             least = seconds
