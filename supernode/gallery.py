@@ -26,8 +26,6 @@ from supernode.plots.gallery import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import networkx as nx
-
     from simulator.fabric import Fabric
     from simulator.figures import Figure
     from topologies.fabrics import MachineFabric
@@ -82,7 +80,33 @@ class Structure:
 
 def structure(name: str) -> Structure:
     """What the graph of a machine of the catalogue says, with ranges over its figures and readings."""
-    return _drawn(name)[0]
+    from simulator.fabric import distances
+
+    entry = topologies.entry(name)
+    fabric = topologies.fabric(name)
+    far = distances(fabric)
+    stated, cut = _rates(fabric)
+    ends = [_ends(entry, stated), *(_rewired(each.fabric) for each in entry.hypotheses if each.fabric is not None)]
+    spreads = [
+        Spread(value, min(low[i] for low, _ in ends), max(high[i] for _, high in ends))
+        for i, value in enumerate(stated)
+    ]
+    return Structure(
+        name=entry.name,
+        title=entry.title,
+        vendor=entry.vendor,
+        reading=entry.reading,
+        chips=fabric.chips,
+        switches=fabric.switches,
+        links=fabric.physical_links,
+        injection=spreads[0],
+        bisection_per_chip=spreads[1],
+        cut=cut,
+        all_to_all=spreads[2] if spreads[2].low > 0 else None,
+        diameter=far.diameter,
+        mean_distance=far.mean,
+        kind=entry.fabric.link.bandwidth.kind,
+    )
 
 
 def structures(names: Sequence[str], tell: Tell) -> list[Structure]:
@@ -101,12 +125,13 @@ def write_gallery(names: Sequence[str], folder: Path, tell: Tell, *, is_whole: b
     -------
     The files written.
     """
+    from supernode.plots.topology import graph_of
+
     rows, thumbnails, paths = [], {}, []
     for done, name in enumerate(names):
         tell(f"drawing {name}", done, len(names))
-        row, graph = _drawn(name)
-        image = picture(graph)
-        rows.append(row)
+        image = picture(graph_of(name))
+        rows.append(structure(name))
         thumbnails[name] = thumbnail(image)
         paths.append(folder / f"{name}.png")
         write_whole(paths[-1], packed(image, LARGEST_PICTURE_BYTES))
@@ -118,43 +143,6 @@ def write_gallery(names: Sequence[str], folder: Path, tell: Tell, *, is_whole: b
         write_whole(paths[-1], page(rows).encode())
     tell("done", len(names), len(names))
     return paths
-
-
-# --- what a graph says ------------------------------------------------------------------------------------------------
-
-
-def _drawn(name: str) -> tuple[Structure, nx.Graph[str]]:
-    """What the graph of a machine says, and the graph ready to be drawn."""
-    from simulator.fabric import Fabric, distances
-    from supernode.plots.topology import graph_of
-
-    entry = topologies.entry(name)
-    graph = graph_of(name)
-    fabric = Fabric.from_graph(graph)
-    far = distances(fabric)
-    stated, cut = _rates(fabric)
-    ends = [_ends(entry, stated), *(_rewired(each.fabric) for each in entry.hypotheses if each.fabric is not None)]
-    spreads = [
-        Spread(value, min(low[i] for low, _ in ends), max(high[i] for _, high in ends))
-        for i, value in enumerate(stated)
-    ]
-    found = Structure(
-        name=entry.name,
-        title=entry.title,
-        vendor=entry.vendor,
-        reading=entry.reading,
-        chips=fabric.chips,
-        switches=fabric.switches,
-        links=fabric.physical_links,
-        injection=spreads[0],
-        bisection_per_chip=spreads[1],
-        cut=cut,
-        all_to_all=spreads[2] if spreads[2].low > 0 else None,
-        diameter=far.diameter,
-        mean_distance=far.mean,
-        kind=entry.fabric.link.bandwidth.kind,
-    )
-    return found, graph
 
 
 Rates = tuple[float, float, float]
@@ -182,11 +170,9 @@ def _ends(entry: MachineEntry, stated: Rates) -> tuple[Rates, Rates]:
 
 def _rewired(wiring: MachineFabric) -> tuple[Rates, Rates]:
     """Rates at both ends of the link's bandwidth where a reading has a fabric of its own."""
-    from simulator.fabric import Fabric
     from topologies.builders import builder_of
 
-    fabric = Fabric.from_graph(builder_of(wiring).graph(wiring))
-    return _scaled(_rates(fabric)[0], wiring.link.bandwidth, [])
+    return _scaled(_rates(builder_of(wiring).arrays(wiring))[0], wiring.link.bandwidth, [])
 
 
 def _scaled(rates: Rates, stated: Figure, others: Sequence[Figure]) -> tuple[Rates, Rates]:

@@ -1,8 +1,9 @@
-"""How long the largest fabric takes: to build as a graph, to freeze, to measure from one chip and from all."""
+"""How long the largest fabrics take: as a graph, frozen, as arrays without a graph, measured from one chip and all."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from simulator.figures import Figure, settle
 from simulator.machine import Link
 from simulator.structure import structure
 from topologies.builders import builder_of
-from topologies.fabrics import HammingMesh, LeafSpine, MachineFabric, MeshedRacks, Torus
+from topologies.fabrics import Clos, HammingMesh, LeafSpine, MachineFabric, MeshedRacks, Torus
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -43,6 +44,7 @@ LARGE: list[MachineFabric] = [
     MeshedRacks(dims=(8, 8), racks=256, planes=4, spines=64, link=POD.link),
     LeafSpine(groups=256, chips_per_group=64, chips_per_node=8, leaves=4, spines=16, link=POD.link),
     HammingMesh(board=(4, 4), boards=(32, 32), link=POD.link),
+    Clos(nodes=2048, chips_per_node=8, rails=8, tiers=3, radix=64, link=POD.link),
 ]
 """16,384 chips of each kind."""
 
@@ -79,6 +81,19 @@ def test_building_the_graph_of_16384_chips(benchmark: BenchmarkFixture, fabric: 
     """Target: below two seconds, whatever the kind."""
     built = benchmark.pedantic(builder_of(fabric).graph, (fabric,), rounds=3)
     assert sum(data["kind"] == "chip" for data in built.nodes.values()) == 16384
+
+
+@pytest.mark.parametrize("fabric", LARGE, ids=lambda fabric: type(fabric).__name__)
+def test_arrays_of_16384_chips_without_a_graph(benchmark: BenchmarkFixture, fabric: MachineFabric):
+    """Target: below 100 ms, whatever the kind; beside it, how many times longer the way over the graph takes."""
+    builder = builder_of(fabric)
+    start = time.perf_counter()
+    frozen = Fabric.from_graph(builder.graph(fabric))
+    over_the_graph_s = time.perf_counter() - start
+    built = benchmark.pedantic(builder.arrays, (fabric,), rounds=5, warmup_rounds=1)
+    assert (built.chips, built.edges) == (16384, frozen.edges)
+    if benchmark.stats is not None:  # none where benchmarks are disabled
+        benchmark.extra_info["graph_over_arrays"] = over_the_graph_s / benchmark.stats.stats.median
 
 
 def test_all_metrics_by_symmetry(benchmark: BenchmarkFixture, graph: nx.Graph[str]):

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from simulator.units import humanise
+from supernode.plots.clos import draw_clos
 from supernode.plots.meshes import draw_dragonfly, draw_full_mesh, draw_hamming_mesh, draw_meshed_racks
 from supernode.plots.sheet import (
     GREY,
@@ -183,5 +184,6 @@ _DRAWERS: dict[str, Callable[[Axes, nx.Graph[str]], list[Line2D]]] = {
     "switched-sleds": draw_switched_sleds,
     "two-tier-planes": draw_planes,
     "leaf-spine": draw_leaves,
+    "clos": draw_clos,
     "rail-fat-tree": _draw_rails,
 }

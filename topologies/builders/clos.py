@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from simulator.fabric import Fabric
-    from topologies.builders.wiring import Numbers
     from topologies.fabrics import Clos
 
 _PARTS = 64
@@ -120,8 +119,7 @@ def arrays(fabric: Clos, draw: Draw | None = None) -> Fabric:
     rails, pods, groups = fabric.rails, tree.pods, tree.pods * tree.groups
     chips = wiring.add("chip", [f"chip{i}" for i in range(fabric.nodes * fabric.chips_per_node)])
     by_rail = chips.reshape(groups, -1, rails, fabric.chips_per_node // rails)
-    leaves: list[Numbers] = []
-    spines: list[Numbers] = []
+    leaves, spines = [], []
     for number in range(fabric.planes):
         down, up, core_up = _edges(fabric, tree, draw or Draw(), number)
         counts = {"leaf": groups * rails, "spine": pods * tree.spines, "core": tree.spines * tree.cores}
@@ -145,7 +143,8 @@ def arrays(fabric: Clos, draw: Draw | None = None) -> Fabric:
 
 
 def _title(fabric: Clos) -> str:
-    return f"{fabric.nodes} nodes x {fabric.chips_per_node} chips, {fabric.planes} planes of {fabric.tiers} tiers"
+    planes = "1 plane" if fabric.planes == 1 else f"{fabric.planes} planes"
+    return f"{fabric.nodes} nodes x {fabric.chips_per_node} chips, {planes} of {fabric.tiers} tiers"
 
 
 def _edges(fabric: Clos, tree: Plane, draw: Draw, number: int) -> tuple[dict[str, Any], ...]:
