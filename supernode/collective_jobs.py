@@ -10,26 +10,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.collectives import KINDS, Bounds, kind_id, price_in
-from simulator.collectives.flow import Job
+from simulator.collectives.flow import FlowPriced, Job, flow_price
 from simulator.collectives.group import group_of
 from simulator.collectives.laid import laid
 from simulator.collectives.over_time import priced_over_time
 from simulator.collectives.patterns import default_routing
+from simulator.collectives.schedules import Round, expanded
 from simulator.errors import InputError
 from simulator.faults import check_joined, damaged, read_fault
 from simulator.machine import Slice, slice_of
 from supernode.collective_flow import bounds_here, checked, chosen, switches_of, wire, without_ramp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from simulator.fabric import Fabric
     from simulator.machine import Level
     from supernode.collective_flow import Wired
     from supernode.collective_sweep import Request
 
 
-MOST_EXACT = 100_000
-"""Flows that are run to the exact end; of more, ends within a hundredth of the time count as one."""
-ROUGH = 0.01
+MOST_EXACT = 30_000
+"""Transfers that run over time, each when its ranks are ready; with more, all jobs keep step round by round."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class JobsAnswer:
 def priced_jobs(kind: str, size_bytes: float, part: Slice, request: Request) -> JobsAnswer:
     """Run as many jobs as are asked for, each on as many chips as ``part`` has, all from the same instant.
 
-    They share the smallest slice that holds them all, or the whole machine where that is none.
+    They share the smallest slice that holds them all, or the whole machine where that is none. Of more than
+    :data:`MOST_EXACT` transfers, all jobs keep step, which is no faster than each by itself.
 
     Raises
     ------
@@ -89,10 +94,13 @@ def priced_jobs(kind: str, size_bytes: float, part: Slice, request: Request) -> 
     wires = [dataclasses.replace(wired, part=own, group=group, chips=wired.chips[places]) for places in every]
     jobs = [_job(each, kind, taken, size_bytes, fabric) for each in wires]
     how = request.routing or default_routing(fabric)
-    tolerance = 0.0 if _flows(jobs) <= MOST_EXACT else ROUGH
-    found = priced_over_time(jobs, fabric, None, how, tolerance)
-    alone = [priced_over_time([job], fabric, None, how, tolerance)[0] for job in jobs]
-    bounds = [bounds_here(each, kind, taken, size_bytes, fabric, one) for each, one in zip(wires, found, strict=True)]
+    if _flows(jobs) <= MOST_EXACT:
+        found = priced_over_time(jobs, fabric, None, how, 0.0)
+        alone = [priced_over_time([job], fabric, None, how, 0.0)[0] for job in jobs]
+    else:
+        found = [_run(_merged(jobs), fabric, how)] * len(jobs)
+        alone = [_run(job, fabric, how) for job in jobs]
+    bounds = [bounds_here(each, kind, taken, size_bytes, fabric, one) for each, one in zip(wires, alone, strict=True)]
     seconds = [
         checked(each, kind, taken, one.seconds, bound) for each, one, bound in zip(wires, found, bounds, strict=True)
     ]
@@ -115,6 +123,38 @@ def _flows(jobs: list[Job]) -> int:
     """Transfers of all jobs [1]."""
     first = sum(each.between_all**2 or len(each.source) for each in jobs[0].schedule.rounds())
     return first * len(jobs)
+
+
+def _run(job: Job, fabric: Fabric, how: str) -> FlowPriced:
+    return flow_price(job.schedule, fabric, job.members, job.size_bytes, start_s=job.start_s, routing=how)
+
+
+def _merged(jobs: list[Job]) -> Job:
+    """All jobs as one, whose rounds start when those before have ended in all of them."""
+    first = jobs[0].schedule
+    count, ranks, switches = len(jobs), first.ranks, first.switches
+    nodes = np.array([job.members for job in jobs])
+    known: dict[tuple[int, int], tuple[Round, Round]] = {}
+
+    def of_all(ends: NDArray[np.int64]) -> NDArray[np.int64]:
+        number = np.arange(count)[:, None]
+        here = np.where(ends < ranks, ends + number * ranks, count * ranks + ends - ranks + number * switches)
+        return here.ravel()
+
+    def rounds() -> Iterator[Round]:
+        for each in first.rounds():
+            kept = expanded(each)
+            key = (id(each.source), id(each.target))
+            if each.between_all or key not in known:
+                wide = dataclasses.replace(kept, source=of_all(kept.source), target=of_all(kept.target))
+                known[key] = (each, wide)
+            ends = known[key][1]
+            share = np.broadcast_to(kept.share, (count, len(kept.share))).ravel()
+            yield dataclasses.replace(kept, source=ends.source, target=ends.target, share=share)
+
+    merged = dataclasses.replace(first, ranks=count * ranks, switches=count * switches, rounds=rounds)
+    members = np.concatenate((nodes[:, :ranks].ravel(), nodes[:, ranks:].ravel()))
+    return dataclasses.replace(jobs[0], schedule=merged, members=members)
 
 
 def _job(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric) -> Job:

@@ -16,7 +16,7 @@ from simulator.collectives.symbolic import faults as wrong
 from simulator.errors import InputError, InternalError
 from simulator.faults import Fault, check_joined, damaged, read_fault
 from simulator.machine import slice_of, slice_of_shape
-from supernode import collective_flow
+from supernode import collective_flow, collective_jobs
 from supernode.cli import _run
 from supernode.collective_flow import priced_by_flow
 from supernode.collective_jobs import levels_of_job
@@ -333,3 +333,17 @@ def test_a_sweep_draws_what_was_measured(monkeypatch, tmp_path):
     assert list(lines["measured: 1 rows"].get_ydata()) == [4e11]
     (limit,) = lines["the most that links and latency allow, as stated"].get_ydata()
     assert limit == pytest.approx(found.busbw_bytes_per_s * found.over_bound)
+
+
+@pytest.mark.parametrize(
+    ("machine", "chips", "jobs", "placement"),
+    [("ironwood-9216", 64, 4, "interleaved"), ("gb200-nvl72", 12, 3, "packed"), ("scalex640", 40, 2, "interleaved")],
+)
+def test_jobs_that_keep_step_take_as_long_as_jobs_that_run_freely(monkeypatch, machine, chips, jobs, placement):
+    """Equal jobs from one instant have no reason to get out of step."""
+    monkeypatch.setattr(collective_jobs, "MOST_EXACT", 10**6)
+    free = asked(machine=machine, chips=chips, jobs=jobs, placement=placement).jobs
+    monkeypatch.setattr(collective_jobs, "MOST_EXACT", 0)
+    kept = asked(machine=machine, chips=chips, jobs=jobs, placement=placement).jobs
+    assert kept.seconds == pytest.approx(free.seconds, rel=1e-9)
+    assert kept.alone_s == pytest.approx(free.alone_s, rel=1e-9)
