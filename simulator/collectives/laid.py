@@ -142,9 +142,9 @@ def _ring(
     chunks = _chunks(kind, group, size_bytes, group.ranks)
     differs = PIPELINED if kind == "broadcast" else ""
     if not axes:
-        rings = _rings(group) if kind != "broadcast" else 1
+        rings, unit = _rings(group) if kind != "broadcast" else (1, 1)
         if rings > 1:
-            return Laid(_side_by_side(kind, group.ranks, rings), np.arange(group.ranks), ACROSS)
+            return Laid(_side_by_side(kind, group.ranks, rings, unit), np.arange(group.ranks), ACROSS)
         differs = differs or (ACROSS if len(units) > 1 else "")
         return Laid(schedule("ring", kind, Layout((group.ranks,), chunks=chunks)), np.arange(group.ranks), differs)
     shape = tuple(axis.size for axis in axes)
@@ -163,27 +163,31 @@ def _ring(
     return Laid(found, order, differs)
 
 
-def _rings(group: Group) -> int:
-    """Rings side by side that fill the way out of every unit: as many as its chips, or as the inside has room for."""
-    width, rings, inside = float(group.rows[0, BANDWIDTH]), 1, 1.0
-    for row in group.rows:
-        if row[BANDWIDTH] < width and inside > 1:
-            rings = max(rings, min(int(inside), math.ceil(width / row[BANDWIDTH])))
-        inside *= row[SIZE]
-    return rings
+def _rings(group: Group) -> tuple[int, int]:
+    """Rings side by side that fill the way out of every unit, and the chips of such a unit.
 
-
-def _side_by_side(kind: str, ranks: int, rings: int) -> Schedule:
-    """Rings through blocks of ``rings`` consecutive ranks: ring r leaves every block by a member of its own.
-
-    It enters a block at the member in the place of the one by which it left the block before, and turns round there.
+    As many as its chips, or as what runs inside has room for.
     """
-    blocks = ranks // rings
-    here = np.arange(rings)
+    width, rings, unit, inside = float(group.rows[0, BANDWIDTH]), 1, 1, 1.0
+    for row in group.rows:
+        wanted = min(int(inside), math.ceil(width / row[BANDWIDTH]))
+        if wanted > rings:
+            rings, unit = wanted, int(inside)
+        inside *= row[SIZE]
+    return rings, unit
+
+
+def _side_by_side(kind: str, ranks: int, rings: int, unit: int) -> Schedule:
+    """Rings through units of consecutive ranks: each ring leaves every unit by a member of its own.
+
+    It enters a unit at the member in the place of the one by which it left the unit before, and turns round there.
+    """
+    blocks = ranks // unit
+    here = np.arange(unit)
     orders = []
     for ring in range(rings):
-        up = (ring + 1 + here) % rings
-        orders.append(np.concatenate([(up if block % 2 == 0 else up[::-1]) + block * rings for block in range(blocks)]))
+        up = (ring * unit // rings + 1 + here) % unit
+        orders.append(np.concatenate([(up if block % 2 == 0 else up[::-1]) + block * unit for block in range(blocks)]))
     order = np.array(orders)
     place = np.argsort(order, axis=1)
     every = np.arange(ranks)

@@ -124,10 +124,16 @@ def test_an_algorithm_without_a_schedule_is_left_to_the_fastest_that_has_one():
     assert stated.algorithm == named or stated.algorithm not in algorithms_laid("broadcast")
 
 
-@pytest.mark.parametrize(("ranks", "rings"), [(16, 8), (24, 8), (6, 3), (8, 4)])
+@pytest.mark.parametrize(("ranks", "rings", "unit"), [(16, 8, 8), (24, 7, 8), (6, 3, 3), (8, 3, 4), (8, 2, 8)])
 @pytest.mark.parametrize("kind", ["all-gather", "reduce-scatter", "all-reduce"])
-def test_rings_side_by_side_give_every_rank_every_contribution_once(kind, ranks, rings):
-    assert wrong(_side_by_side(kind, ranks, rings)) == []
+def test_rings_side_by_side_give_every_rank_every_contribution_once(kind, ranks, rings, unit):
+    assert wrong(_side_by_side(kind, ranks, rings, unit)) == []
+
+
+def test_rings_need_not_divide_the_chips_of_a_node():
+    """Eight chips whose links inside hold as much as seven of their ports."""
+    found = flow("all-reduce", GIB, "hgx-a800", 24, algorithm="ring")
+    assert found.seconds == pytest.approx(found.closed_s, rel=0.2)
 
 
 @pytest.mark.parametrize("kind", ["all-gather", "reduce-scatter", "all-reduce"])
