@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import topologies
-from simulator.collectives import price
+from simulator.collectives import KINDS, price
 from simulator.collectives.laid import _nested, _side_by_side, algorithms_laid
 from simulator.collectives.symbolic import faults as wrong
 from simulator.errors import InputError, InternalError
@@ -353,3 +353,20 @@ def test_jobs_that_keep_step_take_as_long_as_jobs_that_run_freely(monkeypatch, m
     kept = asked(machine=machine, chips=chips, jobs=jobs, placement=placement).jobs
     assert kept.seconds == pytest.approx(free.seconds, rel=1e-9)
     assert kept.alone_s == pytest.approx(free.alone_s, rel=1e-9)
+
+
+def test_flows_of_random_machines_groups_kinds_and_sizes_are_above_their_bounds():
+    """An answer below a bound would be an InternalError; what cannot be answered is refused in words."""
+    rng = np.random.default_rng(11)
+    names = topologies.names("machines")
+    for _ in range(150):
+        name = names[rng.integers(len(names))]
+        machine = topologies.machine(name)
+        legal = [chips for chips in machine.legal_chips if 2 <= chips <= 96]
+        legal += [2 * machine.chips, 3 * machine.chips] if machine.chips <= 32 else []
+        part = slice_of(machine, int(rng.choice(legal)))
+        kind, size = KINDS[rng.integers(len(KINDS))], 2.0 ** rng.uniform(3, 32)
+        able = [name for name in price(kind, size, part).by_algorithm if name in algorithms_laid(kind)]
+        found = priced_by_flow(kind, size, part, name, algorithm=able[rng.integers(len(able))])
+        assert found.seconds >= found.bounds.least_s
+        assert found.seconds >= found.found.link_s
