@@ -35,6 +35,7 @@ from simulator.collectives.rows.kernels import (
     axes,
     flat_bandwidth,
     has_two_way_ring,
+    pair_bandwidth,
     ranks,
     ring_bandwidth,
     step_latency,
@@ -299,7 +300,7 @@ def send_seconds(rows, size_bytes):
 @register_jitable
 def ring_seconds(kind, size_bytes, rows, whole, ways):
     """A ring through all ranks, the data in ``ways`` parts that go ``ways`` directions [s]."""
-    count, alpha, around, _ = whole
+    count, alpha, around, _, _ = whole
     bandwidth = ways * around
     if kind == BROADCAST:
         return pipelined_tree_seconds(size_bytes, count - 1, alpha, bandwidth)
@@ -309,23 +310,27 @@ def ring_seconds(kind, size_bytes, rows, whole, ways):
 
 @register_jitable
 def scatter_seconds(size_bytes, steps, rows, whole):
-    """Reduce-scatter (or all-gather) in ``steps`` steps of every rank with ranks anywhere in the group [s]."""
-    count, alpha, _, flat = whole
-    return filled(steps * alpha, size_bytes * (count - 1) / (count * flat), rows[-1, RAMP])
+    """Reduce-scatter (or all-gather) in ``steps`` steps of every rank with ranks anywhere in the group [s].
+
+    A single step is one with all others at once, more are with one partner each.
+    """
+    count, alpha, _, pair, flat = whole
+    rate = flat if steps == 1 else pair
+    return filled(steps * alpha, size_bytes * (count - 1) / (count * rate), rows[-1, RAMP])
 
 
 @register_jitable
 def tree_seconds(kind, size_bytes, whole):
     """Double binary tree: a reduction up and a broadcast down; every rank is inner in one tree, leaf in one [s]."""
     passes = 2.0 if kind == ALL_REDUCE else 1.0
-    count, alpha, around, _ = whole
+    count, alpha, around, _, _ = whole
     return passes * pipelined_tree_seconds(size_bytes, math.ceil(math.log2(count)), alpha, around)
 
 
 @register_jitable
 def one_shot_seconds(size_bytes, rows, whole):
     """All-reduce in one step: every rank sends all it has to every other [s]."""
-    count, alpha, _, flat = whole
+    count, alpha, _, _, flat = whole
     return filled(alpha, size_bytes * (count - 1) / flat, rows[-1, RAMP])
 
 
@@ -400,8 +405,11 @@ def switched_algorithm_seconds(kind, algorithm, size_bytes, rows, whole):
 
 @register_jitable
 def summed(rows):
-    """What most algorithms need of a whole group: (ranks, time of a step [s], rate of a ring, rate of far partners)."""
-    return ranks(rows), step_latency(rows), ring_bandwidth(rows), flat_bandwidth(rows)
+    """What most algorithms need of a whole group.
+
+    Ranks, time of a step [s], and rates [B/s] of a ring, of one far partner at a time, and of all partners at once.
+    """
+    return ranks(rows), step_latency(rows), ring_bandwidth(rows), pair_bandwidth(rows), flat_bandwidth(rows)
 
 
 @register_jitable

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 MOST_CHUNKS = 64
 """Chunks of a pipelined algorithm at most: more change a price by less than the figures are known."""
 PIPELINED = "chunks are whole here, and any part of one in the closed form"
-ON_MESH = "pairs have one direct link here; the closed form counts all links of a chip"
 ACROSS = "each step has its own way here; the closed form takes the narrowest link and the longest way of all steps"
 IN_TURN = (
     "levels take turns and no switch reduces here; in the closed form chunks overlap levels, and switches may reduce"
@@ -115,8 +114,6 @@ def _why(kind: str, algorithm: str, axes: Sequence[Level], units: Sequence[Level
         return PIPELINED
     if kind == "broadcast":
         return "rank 0 sends to each other here; the closed form scatters, then gathers"
-    if algorithm in {"halving-doubling", "pat"} and any(unit.kind == "mesh" for unit in units):
-        return ON_MESH
     return ACROSS if len(units) + len(axes) > 1 else ""
 
 
@@ -154,8 +151,6 @@ def _ring(
     found = schedule(algorithm, kind, Layout((group.ranks,), (closes,), chunks=chunks))
     if units:
         differs = "one ring leaves a pod by one chip here; in the closed form all its chips share the way out"
-    elif len({axis.links for axis in axes}) > 1:
-        differs = "the ring also steps over the slower links here"
     elif _on_two(axes):
         differs = PARALLEL
     elif len(axes) > 1 and not all(axis.wraps for axis in axes):

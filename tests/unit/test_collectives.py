@@ -120,6 +120,16 @@ def test_halving_doubling_is_rabenseifners_and_needs_a_power_of_two():
     assert seconds("all-reduce", "halving-doubling", 1e8, switches((6, 50 * GB, 2e-6))) == math.inf
 
 
+def test_partners_one_at_a_time_use_one_link_of_a_full_mesh_and_a_ring_the_slowest_axis_of_a_torus():
+    mesh = meshes((8, 50 * GB, 0.0))
+    assert seconds("reduce-scatter", "halving-doubling", 1e9, mesh) == pytest.approx(7 / 8 * 1e9 / 50e9)
+    assert seconds("reduce-scatter", "pat", 1e9, mesh) == pytest.approx(7 / 8 * 1e9 / 50e9)
+    assert seconds("reduce-scatter", "direct", 1e9, mesh) == pytest.approx(1 / 8 * 1e9 / 50e9)
+    uneven = torus(4, 4)
+    uneven[1, BANDWIDTH] = 50 * GB
+    assert seconds("reduce-scatter", "ring", 1e9, uneven) == pytest.approx(15 / 16 * 1e9 / 50e9)
+
+
 def test_double_binary_tree_grows_with_the_logarithm_of_the_ranks_where_the_ring_grows_with_the_ranks():
     def latency(algorithm, ranks):
         return seconds("all-reduce", algorithm, 8.0, switches((ranks, 50 * GB, 1e-6)))

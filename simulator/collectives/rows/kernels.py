@@ -60,18 +60,30 @@ def step_latency(rows):
 
 @register_jitable
 def ring_bandwidth(rows):
-    """Rate of one ring through the whole group [B/s]: at each level all members below share the way out."""
+    """Rate of one ring through the whole group [B/s].
+
+    At a switch or mesh all members below share the way out; along the axes of a torus the ring goes link by link.
+    """
     slowest = math.inf
     inside = 1.0
     for i in range(rows.shape[0]):
-        slowest = min(slowest, rows[i, BANDWIDTH] * inside)
+        slowest = min(slowest, rows[i, BANDWIDTH] * (1.0 if rows[i, KIND] == AXIS else inside))
         inside *= rows[i, SIZE]
     return slowest
 
 
 @register_jitable
+def pair_bandwidth(rows):
+    """Rate of a chip that talks to one far partner at a time [B/s]: one link of a mesh, all ports of a switch."""
+    slowest = math.inf
+    for i in range(rows.shape[0]):
+        slowest = min(slowest, rows[i, BANDWIDTH])
+    return slowest
+
+
+@register_jitable
 def flat_bandwidth(rows):
-    """Rate of a chip that talks to far partners all the time [B/s]: its own share of the narrowest level."""
+    """Rate of a chip that talks to all far partners at once [B/s]: its own share of the narrowest level."""
     slowest = math.inf
     for i in range(rows.shape[0]):
         width = rows[i, BANDWIDTH]
