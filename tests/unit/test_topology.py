@@ -91,7 +91,7 @@ def test_the_range_holds_every_reading_of_a_machine_that_is_not_disclosed():
     assert injection["low"] < injection["value"]
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", [name for name in MACHINES if topologies.head("machines", name).chips <= 2048])
 def test_the_graph_survives_graphml(name, tmp_path):
     result = run(name, "--graphml", tmp_path / "graph.graphml")
     assert result.exit_code == 0, result.output
