@@ -80,9 +80,14 @@ def nearest(part: Slice, kind: str, size_bytes: float, own: Sequence[Path] = ())
         away = abs(math.log2(row.chips / part.chips)) + abs(math.log2(row.size_bytes / size_bytes))
         away += _AWAY * (("machine", "chip", "links").index(same) + (_is_joined(row, part) != (part.machines > 1)))
         found.append(Near(row, same, source, url, away))
-    found.sort(key=lambda each: (each.away, each.row.where))
+    found.sort(key=_order)
     unique = {(near.row.machine, near.row.chips, near.row.size_bytes, near.row.seconds): near for near in found[::-1]}
-    return sorted(unique.values(), key=lambda each: (each.away, each.row.where))
+    return sorted(unique.values(), key=_order)
+
+
+def _order(each: Near) -> tuple[float, bool, str]:
+    """Nearest first; as near, a user's own rows before those that name a machine."""
+    return each.away, bool(each.row.machine), each.row.where
 
 
 def measured_of(near: Iterable[Near], part: Slice) -> list[Near]:
