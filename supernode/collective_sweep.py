@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from simulator.collectives import Bounds, Priced, price
+from simulator.collectives import Bounds, Priced, group_of, price, price_in
 from simulator.errors import InputError, unknown_name
 from simulator.figures import Draw, source_ids
 from simulator.machine import Slice, slice_of, slice_of_shape
@@ -199,15 +199,14 @@ def sweep(request: Request, watch: Callable[[str, int, int], None] | None = None
         touched |= draw.touched
     figures = drawn_values(touched.values(), request.samples, request.seed)
     picks = drawn_hypotheses(weights, request.samples, request.seed, stated.name)
+    group = group_of(part)
+    drawn = [group_of(readings[pick], draw_number(figures, i)) for i, pick in enumerate(picks)]
     answers = []
     for done, size in enumerate(wanted):
         if watch is not None and level == "flow":
             watch("pricing flows", done, len(wanted))
-        priced = price(request.kind, size, part, algorithm=request.algorithm)
-        times = [
-            price(request.kind, size, readings[pick], algorithm=request.algorithm, draw=draw_number(figures, i)).seconds
-            for i, pick in enumerate(picks)
-        ]
+        priced = price_in(group, request.kind, size, algorithm=request.algorithm)
+        times = [price_in(each, request.kind, size, algorithm=request.algorithm).seconds for each in drawn]
         low, high = (float(x) / priced.seconds for x in np.percentile(times, [5, 95]))
         answers.append(_answer(level, priced, min(low, 1.0), max(high, 1.0), part, request))
     ids = source_ids(touched.values())

@@ -11,7 +11,7 @@ import numpy as np
 
 import topologies
 import workloads
-from simulator.collectives import price
+from simulator.collectives import group_of, price_in
 from simulator.errors import InputError, unknown_name
 from simulator.figures import Draw, source_ids
 from simulator.machine import slice_of
@@ -378,19 +378,17 @@ def _curves(
     if chips < 2:
         return
     drawn = [
-        (slice_of(entrant.evaluators[picks[i]].machine if entrant.weights else entrant.stated.machine, chips), i)
+        group_of(
+            slice_of(entrant.evaluators[picks[i]].machine if entrant.weights else entrant.stated.machine, chips),
+            draw_number(figures, i),
+        )
         for i in range(min(samples, CURVE_DRAWS))
     ]
-    part = slice_of(entrant.stated.machine, chips)
+    group = group_of(slice_of(entrant.stated.machine, chips))
     for kind in CURVE_KINDS:
-        stated = [price(kind, size, part) for size in CURVE_SIZES]
+        stated = [price_in(group, kind, size) for size in CURVE_SIZES]
         busbw = [each.busbw_bytes_per_s for each in stated]
-        table = np.array(
-            [
-                [price(kind, size, other, draw=draw_number(figures, i)).busbw_bytes_per_s for size in CURVE_SIZES]
-                for other, i in drawn
-            ]
-        )
+        table = np.array([[price_in(other, kind, size).busbw_bytes_per_s for size in CURVE_SIZES] for other in drawn])
         low, high = np.percentile(table, [LOW, HIGH], axis=0)
         yield Curve(
             machine=entrant.name,
