@@ -38,6 +38,7 @@ from simulator.figures import Draw, Figure, Kind, settle
 from simulator.files import write_whole
 from simulator.machine import Level, Link, Machine, Slice, Software, slice_of
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
+from supernode.plots.save import PNG_DOTS_PER_INCH, rendered
 from supernode.plots.theme import INK, LINES, MARKERS, STYLE, byte_tick, look, plain, tick, wrapped
 
 if TYPE_CHECKING:
@@ -172,13 +173,9 @@ class Study:
 
     def write(self, name: str, sheet: Sheet) -> None:
         """Write a picture as PNG and SVG, the same bytes for the same numbers."""
-        for ending in ("png", "svg"):
-            buffer = io.BytesIO()
-            metadata = {"Date": None, "Creator": None} if ending == "svg" else {"Software": None}
-            with mpl.rc_context(STYLE):
-                sheet.savefig(buffer, format=ending, dpi=150, metadata=metadata)
-            sheet.set_layout_engine("none")  # laid out once, for both
-            write_whole(self.out / f"{name}.{ending}", buffer.getvalue())
+        sheet.set_dpi(PNG_DOTS_PER_INCH)
+        for ending, data in rendered(sheet).items():
+            write_whole(self.out / f"{name}.{ending}", data)
 
     def write_table(self) -> None:
         """Write the numbers of all pictures."""

@@ -37,6 +37,7 @@ from simulator.serving import estimate
 from simulator.training import search
 from supernode.basis import BASES
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
+from supernode.plots.save import PNG_DOTS_PER_INCH, rendered
 from supernode.plots.theme import INK, LINES, MARKERS, STYLE, look, plain, tick, wrapped
 from workloads.program import program
 from workloads.tasks import ServingTask, TrainingTask
@@ -135,12 +136,9 @@ class Study:
 
     def write(self, name: str, sheet: Sheet) -> None:
         """Write a picture as PNG and SVG, the same bytes for the same numbers."""
-        for ending in ("png", "svg"):
-            buffer = io.BytesIO()
-            metadata = {"Date": None, "Creator": None} if ending == "svg" else {"Software": None}
-            with mpl.rc_context(STYLE):
-                sheet.savefig(buffer, format=ending, dpi=150, metadata=metadata)
-            write_whole(self.out / f"{name}.{ending}", buffer.getvalue())
+        sheet.set_dpi(PNG_DOTS_PER_INCH)
+        for ending, data in rendered(sheet).items():
+            write_whole(self.out / f"{name}.{ending}", data)
 
     def write_table(self) -> None:
         """Write the numbers of all pictures."""
