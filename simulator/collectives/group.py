@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 """Algorithms in the order of the kernels' ids."""
 
-_AXIS, _SWITCH, _MESH = 0.0, 1.0, 2.0
-_LEVEL_KINDS = {"axis": _AXIS, "switch": _SWITCH, "mesh": _MESH}
-
 
 @dataclass(frozen=True)
 class Way:
@@ -131,7 +128,7 @@ def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArr
     """
     import numpy as np
 
-    from simulator.collectives.rows.kernels import COLUMNS
+    from simulator.collectives.rows.kernels import AXIS, COLUMNS, MESH, SWITCH
 
     inside, outside = [], []
     inner = None
@@ -146,7 +143,7 @@ def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArr
             draw(level.link.start),
             float(level.wraps or is_shared),
         )
-        kind = _LEVEL_KINDS[level.kind]
+        kind = float({"axis": AXIS, "switch": SWITCH, "mesh": MESH}[level.kind])
         reduction = level.link.reduction if level.kind == "switch" else None
         rate = level.links * draw(level.link.bandwidth) * draw(reduction.fraction) if reduction else 0.0
         ramp = draw(level.link.ramp) if level.link.ramp else 0.0
@@ -155,5 +152,5 @@ def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArr
             inside.append((kind, float(block), *row, 1.0, float(level.size), *last))
         if level.size > block:
             outside.append((kind, float(level.size // block), *row, float(block), float(level.size), *last))
-    rows = [row for row in inside if row[0] == _AXIS] + outside + [row for row in inside if row[0] != _AXIS]
+    rows = [row for row in inside if row[0] == AXIS] + outside + [row for row in inside if row[0] != AXIS]
     return np.array(rows, dtype=np.float64).reshape(len(rows), COLUMNS)

@@ -131,14 +131,13 @@ def level_of(room, k):
 @register_jitable
 def bucket_of(level, base, bits):
     """The bucket of a level; ``base`` is the number of the first."""
-    bits.view(np.float64)[0] = level
-    return min(max((bits[0] >> BUCKET_SHIFT) - base, 0), BUCKETS - 1)
+    return min(max(leading_bits(level, bits) - base, 0), BUCKETS - 1)
 
 
 @register_jitable
-def first_bucket(least, bits):
-    """Number of the bucket that the least level above 0 falls into."""
-    bits.view(np.float64)[0] = least
+def leading_bits(level, bits):
+    """The bits of a level above 0 that number its bucket."""
+    bits.view(np.float64)[0] = level
     return bits[0] >> BUCKET_SHIFT
 
 
@@ -167,7 +166,7 @@ def unsettle(chosen, count, uses, state, work):
         level = level_of(room, heap[index])
         if 0 < level < least:
             least = level
-    base = first_bucket(least, bits)
+    base = leading_bits(least, bits)
     for index in range(touched):
         k = heap[index]
         bucket = bucket_of(level_of(room, k), base, bits)

@@ -13,8 +13,6 @@ from numba import njit
 from numba.extending import register_jitable
 
 NONE = -1
-TINY = 1e-15
-"""A part of a flow that is less than this is not followed further [1]."""
 WHOLE = 1 << 20
 """Steps in which a flow's hash chooses among links."""
 
@@ -98,16 +96,16 @@ def one_way(flow, source, target, seed, fabric, hops, link, share, used):
 
 
 @register_jitable
-def all_ways(source, target, part, extra, fabric, hops, amount, late, queue, link, share, used):
+def all_ways(source, target, extra, fabric, hops, amount, late, queue, link, share, used):
     """Append all ways that are at most ``extra`` (0 or 1) edges longer than the shortest.
 
-    At every node the ``part`` of the flow that comes there splits over the links that lead on in time, in proportion
+    At every node what comes there of the flow splits over the links that lead on in time, in proportion
     to their width. A place is a node before (2 node) and after (2 node + 1) the extra edge is spent; ``amount`` and
     ``late`` (2 nodes,) are zero before and after. Returns (link, share, used, delay [s]).
     """
     indptr, indices, is_open, width, latency = fabric
     first_place = 2 * source + (1 - extra)
-    amount[first_place] = part
+    amount[first_place] = 1.0
     queue[0] = first_place
     read, written = 0, 1
     delay = 0.0
@@ -176,7 +174,7 @@ def shortest_routes(source, target, order, extra, seed, indptr, indices, is_open
             link, share, used, delay[flow] = one_way(flow, source[flow], last, seed, fabric, hops, link, share, used)
         else:
             link, share, used, delay[flow] = all_ways(
-                source[flow], last, 1.0, extra, fabric, hops, amount, late, queue, link, share, used
+                source[flow], last, extra, fabric, hops, amount, late, queue, link, share, used
             )
         ends[index + 1] = used
     first, link, share = in_order_of_flows(order, ends, link, share)
@@ -204,12 +202,12 @@ def in_order_of_flows(order, ends, link, share):
 
 
 @register_jitable
-def dimension_order(source, target, coordinates, shape, wraps, order, ports, indices, latency):
-    """Routes on a torus or mesh: one axis after the other in ``order``, the shorter way round, ties split in halves.
+def dimension_order(source, target, coordinates, shape, wraps, ports, indices, latency):
+    """Routes on a torus or mesh: one axis after the other, the shorter way round, ties split in halves.
 
     Parameters
     ----------
-    coordinates : (nodes, axes); shape, wraps, order : (axes,)
+    coordinates : (nodes, axes); shape, wraps : (axes,)
     ports : (nodes, axes, 2) entry that leads on along an axis, up and down; NONE where the axis ends
     """
     flows = source.shape[0]
@@ -221,8 +219,7 @@ def dimension_order(source, target, coordinates, shape, wraps, order, ports, ind
     used = 0
     for flow in range(flows):
         node = source[flow]
-        for rank in range(axes):
-            axis = order[rank]
+        for axis in range(axes):
             ahead = coordinates[target[flow], axis] - coordinates[node, axis]
             if ahead == 0:
                 continue

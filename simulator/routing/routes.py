@@ -126,7 +126,6 @@ def in_dimension_order(fabric: Fabric, source: Nodes, target: Nodes, seed: int =
             where="routing",
             remedy="use spread, which takes all shortest ways",
         )
-    axes = np.arange(len(torus.shape))
     return Routes(
         *kernels.dimension_order_fast(
             source,
@@ -134,7 +133,6 @@ def in_dimension_order(fabric: Fabric, source: Nodes, target: Nodes, seed: int =
             torus.coordinates,
             torus.shape,
             torus.wraps,
-            axes,
             torus.ports,
             fabric.indices,
             fabric.latency_s,
