@@ -23,14 +23,20 @@ def figure(value: float, unit: str, dimension: str, key: str = "") -> Figure:
     return settle(stated, key or dimension, dimension, "test")
 
 
-def link(bandwidth_gb_per_s: float = 100, latency_us: float = 1, fraction: float = 1, start_us: float = 1) -> Link:
-    """A link of round numbers."""
+def link(
+    bandwidth_gb_per_s: float = 100,
+    latency_us: float = 1,
+    fraction: float = 1,
+    start_us: float = 1,
+    family: str = "wire",
+) -> Link:
+    """A link of round numbers; the keys of its figures begin with its family."""
     return Link(
-        family="wire",
-        bandwidth=figure(bandwidth_gb_per_s, "GB/s", "bytes_per_s", "bandwidth"),
-        latency=figure(latency_us, "us", "s", "latency"),
-        fraction=figure(fraction, "1", "1", "fraction"),
-        start=figure(start_us, "us", "s", "start"),
+        family=family,
+        bandwidth=figure(bandwidth_gb_per_s, "GB/s", "bytes_per_s", f"{family}/bandwidth"),
+        latency=figure(latency_us, "us", "s", f"{family}/latency"),
+        fraction=figure(fraction, "1", "1", f"{family}/fraction"),
+        start=figure(start_us, "us", "s", f"{family}/start"),
     )
 
 

@@ -22,8 +22,9 @@ from simulator.fabric import (
     links_per_chip,
     mean_distance,
 )
-from simulator.figures import Draw, Figure, settle
+from simulator.figures import Draw
 from simulator.machine import Level, Link, Reach
+from tests import support_fabrics
 from topologies.builders import (
     BUILDERS,
     NETWORK_BUILDERS,
@@ -54,19 +55,8 @@ from topologies.fabrics import (
 )
 
 
-def figure(value: float, unit: str, dimension: str, key: str) -> Figure:
-    stated = Figure(value=value, unit=unit, low=value, high=value, kind="assumed", note="for this test")
-    return settle(stated, key, dimension, "test")
-
-
 def link(family: str, gigabytes_per_s: float) -> Link:
-    return Link(
-        family=family,
-        bandwidth=figure(gigabytes_per_s, "GB/s", "bytes_per_s", f"{family}/bandwidth"),
-        latency=figure(0.5, "us", "s", f"{family}/latency"),
-        fraction=figure(0.9, "1", "1", f"{family}/fraction"),
-        start=figure(2, "us", "s", f"{family}/start"),
-    )
+    return support_fabrics.link(gigabytes_per_s, 0.5, 0.9, 2, family)
 
 
 def pod(dims: tuple[int, ...], gigabytes_per_s: float) -> Torus:
@@ -84,7 +74,7 @@ CLOUDMATRIX = TwoTierPlanes(
     chip_links=2,
     spines=16,
     link=link("ub", 28),
-    cpu_bandwidth=figure(160, "GB/s", "bytes_per_s", "cpu"),
+    cpu_bandwidth=support_fabrics.figure(160, "GB/s", "bytes_per_s", "cpu"),
     nodes_per_rack=4,
     spine_racks=4,
 )
@@ -337,7 +327,7 @@ def test_an_oversubscribed_second_tier_leaves_a_chip_its_share():
         chip_links=2,
         spines=4,
         link=link("ub", 28),
-        cpu_bandwidth=figure(160, "GB/s", "bytes_per_s", "cpu"),
+        cpu_bandwidth=support_fabrics.figure(160, "GB/s", "bytes_per_s", "cpu"),
     )
     inner, outer = BUILDERS["two-tier-planes"].levels(slim, 32)
     assert outer.links == pytest.approx(inner.links * 4 / 16)
