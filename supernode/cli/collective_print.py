@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.units import humanise
-from supernode.cli.common import console, quantity
+from supernode.cli.common import binary_size, console, quantity
 from supernode.nearest_rows import SHOWN
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _print_answers(out: Console, found: Sweep, shape: str) -> None:
         table.add_column(name, justify="left" if name in {"algorithm", "bottleneck"} else "right", no_wrap=True)
     for answer in found.answers:
         table.add_row(
-            _binary(answer.size_bytes),
+            binary_size(answer.size_bytes),
             humanise(answer.seconds, "s"),
             f"{humanise(answer.low_s, 's', 3)} to {humanise(answer.high_s, 's', 3)}",
             humanise(answer.algbw_bytes_per_s, "B/s"),
@@ -225,16 +225,9 @@ def _print_measured(out: Console, near: Sequence[Near], *, is_sweep: bool) -> No
         table.add_row(
             row.machine or "(your own)",
             f"{row.chips:,}",
-            _binary(row.size_bytes),
+            binary_size(row.size_bytes),
             humanise(row.seconds, "s"),
             humanise(each.busbw_bytes_per_s, "B/s"),
             each.source,
         )
     out.print(table)
-
-
-def _binary(size_bytes: float) -> str:
-    for unit, factor in (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.4g} {unit}"
-    return f"{size_bytes:.4g} B"

@@ -30,6 +30,14 @@ def _finite(tree: Any) -> Any:
     return tree
 
 
+def binary_size(size_bytes: float) -> str:
+    """A size as nccl-tests people say it: in powers of 1,024."""
+    for unit, scale in (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10)):
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.4g} {unit}"
+    return f"{size_bytes:.4g} B"
+
+
 def quantity(
     value: float,
     unit: str,

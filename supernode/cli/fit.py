@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simulator.errors import InputError
-from supernode.cli.common import console, machine_names, print_json, progress_bar, quantity, warm_kernels
+from supernode.cli.common import binary_size, console, machine_names, print_json, progress_bar, quantity, warm_kernels
 
 if TYPE_CHECKING:
     from simulator.machine import Machine
@@ -159,7 +159,7 @@ def _print(fit: ClosedFit, passed: int, written: Written | None) -> None:
         table.add_column(name, justify="left" if name == "kind" else "right", no_wrap=True)
     for place, row in enumerate(fit.rows):
         left = f"{fit.left_out_errors[place]:+.1%}" if fit.left_out_errors else ""
-        cells = (_binary(row.size_bytes), humanise(row.seconds, "s"))
+        cells = (binary_size(row.size_bytes), humanise(row.seconds, "s"))
         table.add_row(row.kind, f"{row.chips}", *cells, f"{fit.before[place]:+.1%}", f"{fit.after[place]:+.1%}", left)
     out.print(table)
     table = Table(title="Constants", title_justify="left")
@@ -179,13 +179,6 @@ def _print(fit: ClosedFit, passed: int, written: Written | None) -> None:
         beside = f" and {written.network}" if written.network else ""
         out.print(f"Written to {written.path}{beside}. Use it in place of the name: ", end="", markup=False)
         out.print(f"supernode collective all-reduce {written.path}", markup=False)
-
-
-def _binary(size_bytes: float) -> str:
-    for unit, scale in (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10)):
-        if size_bytes >= scale:
-            return f"{size_bytes / scale:.4g} {unit}"
-    return f"{size_bytes:.4g} B"
 
 
 def _cells(each: Constant) -> tuple[str, str, str, str]:

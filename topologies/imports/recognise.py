@@ -40,18 +40,13 @@ def fabric_of(wiring: Wiring, like: Mapping[str, Any]) -> Table:
     """
     guesses: list[Callable[[Wiring, Mapping[str, Any]], Iterator[Table]]] = [_as_like, _full_mesh, _stars, _torus]
     guesses += [_two_tiers, _leaf_spine]
-    marks = _marks(wiring.graph())
+    graph = wiring.graph()
+    marks = _marks(graph)
     for guess in guesses:
         for table in guess(wiring, like):
-            if _is_same(wiring, marks, table):
+            if _is_same(wiring, graph, marks, table):
                 return table
     return _edge_list(wiring, like)
-
-
-def built(table: Table) -> tuple[MachineFabric, nx.Graph[str]]:
-    """A ``[fabric]`` table as the struct and the graph that it stands for."""
-    fabric = settle_all(msgspec.convert(table, MachineFabric), "machine/import", "fabric")
-    return fabric, builder_of(fabric).graph(fabric)
 
 
 def _as_like(_: Wiring, like: Mapping[str, Any]) -> Iterator[Table]:
@@ -226,7 +221,7 @@ def _edge_list(wiring: Wiring, like: Mapping[str, Any]) -> Table:
     return table | {"link": link_table(like, fastest, slowest)}
 
 
-def _is_same(wiring: Wiring, marks: Counter[int], table: Table) -> bool:
+def _is_same(wiring: Wiring, graph: nx.Graph[str], marks: Counter[int], table: Table) -> bool:
     """Whether a guess stands for the same graph: marks of all neighbourhoods and all distances between chips agree."""
     fabric = settle_all(msgspec.convert(table, MachineFabric), "machine/import", "fabric")
     if isinstance(fabric, EdgeList) or not chips_of(fabric) == len(wiring.of_kind("chip")) <= MOST_NODES:
@@ -237,8 +232,8 @@ def _is_same(wiring: Wiring, marks: Counter[int], table: Table) -> bool:
     if _marks(guess) != marks:
         return False
     if chips_of(fabric) > MOST_FOR_ALL_PAIRS:
-        return _sampled(guess) == _sampled(wiring.graph())
-    return distances(Fabric.from_graph(guess)) == distances(Fabric.from_graph(wiring.graph()))
+        return _sampled(guess) == _sampled(graph)
+    return distances(Fabric.from_graph(guess)) == distances(Fabric.from_graph(graph))
 
 
 def _sampled(graph: nx.Graph[str]) -> list[int]:
