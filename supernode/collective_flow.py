@@ -86,19 +86,6 @@ class FlowAnswer:
     whole_s: float
 
 
-def entry_under(name: str, hypothesis: str) -> MachineEntry:
-    """What the file of a machine says, under one of its hypotheses."""
-    import topologies
-    from topologies.hypotheses import under
-
-    entry = topologies.entry(name)
-    if not hypothesis:
-        return entry
-    machine = topologies.machine(name, hypothesis)
-    chosen = next(each for each in entry.hypotheses if each.name == hypothesis)
-    return under(chosen, entry, machine.chip)[0]
-
-
 def graph_of_part(
     entry: MachineEntry, network: NetworkEntry, part: Slice, shape: tuple[int, ...], draw: Draw
 ) -> nx.Graph[str]:
@@ -147,7 +134,7 @@ def wire(
             where="--fidelity flow",
             remedy=f"ask for at most {MOST_CHIPS:,} chips, or the closed form",
         )
-    entry, stated = entry_under(name, hypothesis), Draw()
+    entry, stated = topologies.entry(name, hypothesis), Draw()
     inner = part.levels[0].link
     outer = part.machine.network.link
     values: dict[str, float] = {}

@@ -154,15 +154,13 @@ def machine_shown(name: str, hypothesis: str = "", *, with_chip: bool = False) -
     InputError : no such machine, no such hypothesis, or a file that is wrong
     """
     import topologies
-    from topologies.hypotheses import under
 
-    entry = topologies.entry(name)
+    entry = topologies.entry(name, hypothesis)
     chip = topologies.machine(name, hypothesis).chip
     reading = entry.reading
     if hypothesis:
         chosen = next(each for each in entry.hypotheses if each.name == hypothesis)
         reading = f"{hypothesis}, weight {chosen.weight:g}: {chosen.reason}"
-        entry, chip = under(chosen, entry, chip)
     facts = {"chip": f"{entry.chips:,} x {entry.chip}", "vendor": entry.vendor, "network": entry.network}
     facts |= {"fabric": _builder(entry.fabric), "published": _counts(entry.published)}
     facts |= {"allocation": f"{entry.allocation.unit} of {entry.allocation.chips} chips", "reading": reading}

@@ -25,11 +25,6 @@ def fabric(name_or_path: str, hypothesis: str = "", draw: Draw | None = None) ->
     8
     """
     from topologies.builders import builder_of
-    from topologies.hypotheses import under
 
-    entry = load.entry(name_or_path)
-    if hypothesis:
-        chip = load.machine(name_or_path, hypothesis).chip
-        chosen = next(each for each in entry.hypotheses if each.name == hypothesis)
-        entry, _ = under(chosen, entry, chip)
-    return builder_of(entry.fabric).arrays(entry.fabric, draw)
+    fabric = load.entry(name_or_path, hypothesis).fabric
+    return builder_of(fabric).arrays(fabric, draw)

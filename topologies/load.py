@@ -51,9 +51,14 @@ def machine(name_or_path: str, hypothesis: str = "") -> Machine:
     return _named_machine(resolve("machines", name_or_path), hypothesis)
 
 
-def entry(name_or_path: str) -> MachineEntry:
-    """What the file of a machine says, with its figures settled."""
-    return _read(name_or_path).entry
+def entry(name_or_path: str, hypothesis: str = "") -> MachineEntry:
+    """What the file of a machine says, with its figures settled, under its own reading or one of its hypotheses.
+
+    Raises
+    ------
+    InputError : nothing has this name; the file is wrong; the machine has no such hypothesis
+    """
+    return _under(_read(name_or_path), hypothesis)[0]
 
 
 def sources_of(name_or_path: str) -> Sources:
@@ -303,20 +308,26 @@ def _path_in(figure: Figure) -> str:
     return field + path_of(figure)
 
 
+def _under(read: _Reading, name: str) -> tuple[MachineEntry, Chip]:
+    """A machine's file and its chip under one hypothesis; the empty name is the reading of the file itself."""
+    entry = read.entry
+    if not name:
+        return entry, read.chip
+    known = {each.name: each for each in entry.hypotheses}
+    if name not in known:
+        if not known:
+            raise InputError(f"{entry.name} has no hypotheses", remedy="leave the hypothesis out")
+        raise unknown_name(f"hypothesis of {entry.name}", name, known)
+    is_own = name == entry.hypotheses[0].name
+    reading = entry.reading if is_own else known[name].reason
+    return under(known[name], msgspec.structs.replace(entry, reading=reading), read.chip)
+
+
 def _assembled(read: _Reading, name: str) -> Machine:
     """Put a machine together under one hypothesis; the empty name is the reading of the file itself."""
     from topologies.builders import builder_of, levels_of_shape
 
-    entry, chip = read.entry, read.chip
-    if name:
-        known = {each.name: each for each in entry.hypotheses}
-        if name not in known:
-            if not known:
-                raise InputError(f"{entry.name} has no hypotheses", remedy="leave the hypothesis out")
-            raise unknown_name(f"hypothesis of {entry.name}", name, known)
-        is_own = name == entry.hypotheses[0].name
-        reading = entry.reading if is_own else known[name].reason
-        entry, chip = under(known[name], msgspec.structs.replace(entry, reading=reading), chip)
+    entry, chip = _under(read, name)
     builder = builder_of(entry.fabric)
     return Machine(
         name=entry.name,

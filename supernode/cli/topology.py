@@ -133,16 +133,11 @@ def _read_as(name: str, hypothesis: str) -> MachineEntry:
     import msgspec
 
     import topologies
-    from topologies.hypotheses import under
 
-    entry = topologies.entry(name)
+    entry = topologies.entry(name, hypothesis)
     if not hypothesis:
         return entry
-    machine = topologies.machine(name, hypothesis)
-    chosen = next(each for each in entry.hypotheses if each.name == hypothesis)
-    read, _ = under(chosen, entry, machine.chip)
-    title = f"{entry.title}, as {hypothesis} has it"
-    return msgspec.structs.replace(read, title=title, reading=machine.reading, hypotheses=())
+    return msgspec.structs.replace(entry, title=f"{entry.title}, as {hypothesis} has it", hypotheses=())
 
 
 def _wired(name: str, hypothesis: str, machines: int, asked: Asked) -> _Wiring:
