@@ -200,14 +200,15 @@ def sweep(request: Request, watch: Callable[[str, int, int], None] | None = None
     figures = drawn_values(touched.values(), request.samples, request.seed)
     picks = drawn_hypotheses(weights, request.samples, request.seed, stated.name)
     group = group_of(part)
-    drawn = [group_of(readings[pick], draw_number(figures, i)) for i, pick in enumerate(picks)]
+    # a curve has a band of its own
+    drawn = [group_of(readings[pick], draw_number(figures, i)) for i, pick in enumerate(picks) if level != "curve"]
     answers = []
     for done, size in enumerate(wanted):
         if watch is not None and level == "flow":
             watch("pricing flows", done, len(wanted))
         priced = price_in(group, request.kind, size, algorithm=request.algorithm)
         times = [price_in(each, request.kind, size, algorithm=request.algorithm).seconds for each in drawn]
-        low, high = (float(x) / priced.seconds for x in np.percentile(times, [5, 95]))
+        low, high = (float(x) / priced.seconds for x in np.percentile(times or [priced.seconds], [5, 95]))
         answers.append(_answer(level, priced, min(low, 1.0), max(high, 1.0), part, request))
     ids = source_ids(touched.values())
     if level == "curve":
