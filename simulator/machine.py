@@ -155,6 +155,25 @@ class Level:
     wraps: bool = False
     block: int = 1
 
+    @property
+    def neighbours(self) -> int:
+        """Where a chip's links lead, ``links`` to each: the directions of an axis, the peers of a mesh, switches [1].
+
+        Two chips along an axis that closes to a ring meet in both directions.
+        """
+        if self.size == 1:
+            return 0
+        if self.kind == "axis":
+            return 2 if self.wraps or self.size > 2 else 1
+        return self.size - 1 if self.kind == "mesh" else 1
+
+    @property
+    def farthest_hops(self) -> int:
+        """Hops between the two members farthest apart [1]."""
+        if self.kind != "axis":
+            return self.hops
+        return self.size // 2 if self.wraps else self.size - 1
+
 
 Algorithm = Literal[
     "ring",

@@ -110,14 +110,17 @@ def _injection_bytes_per_s(part: Slice, draw: Draw) -> float:
 def _way(level: Level, draw: Draw) -> Way:
     rate = level.links * draw(level.link.bandwidth)
     hop_s = draw(level.link.latency)
-    neighbours, hops = 1.0, level.hops
-    if level.kind == "axis":
-        neighbours = 2.0 if level.wraps or level.size > 2 else 1.0
-        hops = level.size // 2 if level.wraps else level.size - 1
-    elif level.kind == "mesh":
-        neighbours = level.size - 1.0
-    reduces = level.kind == "switch" and level.link.reduction is not None
-    return Way(level.name, level.kind, level.size, level.wraps, rate, neighbours * rate, hop_s, hops * hop_s, reduces)
+    return Way(
+        name=level.name,
+        kind=level.kind,
+        size=level.size,
+        wraps=level.wraps,
+        link_bytes_per_s=rate,
+        outward_bytes_per_s=level.neighbours * rate,
+        hop_s=hop_s,
+        farthest_s=level.farthest_hops * hop_s,
+        reduces=level.kind == "switch" and level.link.reduction is not None,
+    )
 
 
 def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArray[np.float64]:

@@ -65,14 +65,9 @@ def domains_of(part: Slice, library: Kernels, draw: Draw) -> tuple[Domain, ...]:
         is_shared = shared[index]
         if level.size == 1:
             continue
-        rate = level.links * draw(level.link.bandwidth)
-        hops = level.hops
-        if level.kind == "axis":
-            hops = level.size // 2 if level.wraps else level.size - 1
-        elif level.kind == "mesh":
-            rate *= level.size - 1
+        rate = level.links * draw(level.link.bandwidth) * (level.neighbours if level.kind == "mesh" else 1)
         fraction = draw(library.fraction.outside if is_network else library.fraction.inside)
-        farthest_s = hops * draw(level.link.latency)
+        farthest_s = level.farthest_hops * draw(level.link.latency)
         each = Part(level.name, level.kind, level.size, level.wraps, rate, fraction, farthest_s, is_shared)
         if found and (is_shared or level.kind == found[-1][-1].kind == "axis"):
             found[-1].append(each)
@@ -127,12 +122,7 @@ def ports_bytes_per_s(levels: Sequence[Level], draw: Draw) -> float:
     """What one chip can send at once over all the ports that it has, those of the network beside its own [B/s]."""
     total = 0.0
     for level, is_shared in zip(levels, _are_shared(levels), strict=True):
-        neighbours = 1.0 if level.size > 1 else 0.0
-        if level.kind == "axis":
-            neighbours = 2.0 if level.wraps or level.size > 2 else 1.0
-        elif level.kind == "mesh":
-            neighbours = level.size - 1.0
-        total += 0.0 if is_shared else neighbours * level.links * draw(level.link.bandwidth)
+        total += 0.0 if is_shared else level.neighbours * level.links * draw(level.link.bandwidth)
     return total
 
 

@@ -61,9 +61,7 @@ def all_to_all_v(part: Slice, matrix: ArrayLike, *, draw: Draw | None = None) ->
     rows = level_rows(part.levels, software, draw)
     fullest, crossing = kernels.vector_loads_fast(rows, sizes)
     passing_s, slowest = kernels.vector_seconds_fast(rows, fullest)
-    latencies = [
-        _farthest(level.kind, level.size, level.hops, level.wraps) * draw(level.link.latency) for level in part.levels
-    ]
+    latencies = [level.farthest_hops * draw(level.link.latency) for level in part.levels]
     along = sum(each for each, level in zip(latencies, part.levels, strict=True) if level.kind != "switch")
     across = max(
         (each for each, level in zip(latencies, part.levels, strict=True) if level.kind == "switch"), default=0.0
@@ -94,13 +92,6 @@ def all_to_all_v(part: Slice, matrix: ArrayLike, *, draw: Draw | None = None) ->
         crossing_bytes=crossing_bytes,
         injection_s=injection_s,
     )
-
-
-def _farthest(kind: str, size: int, hops: int, wraps: bool) -> int:
-    """Hops between the members farthest apart."""
-    if kind != "axis":
-        return hops
-    return size // 2 if wraps else size - 1
 
 
 def _sizes(matrix: ArrayLike, ranks: int) -> NDArray[np.float64]:
