@@ -202,9 +202,14 @@ def links_per_chip(fabric: Fabric) -> int:
     return int(row_sums(fabric, fabric.links.astype(np.float64))[chips_of(fabric)].max())
 
 
+def capacities(fabric: Fabric) -> NDArray[np.float64]:
+    """What each entry carries in its direction, parallel links together: (entries,) [B/s]."""
+    return fabric.bandwidth_bytes_per_s * fabric.links
+
+
 def injection_bytes_per_s(fabric: Fabric, *, scale_out: bool = False) -> float:
     """What the least favoured chip can send at once over all its links inside its machine, or to the network [B/s]."""
-    rates = fabric.bandwidth_bytes_per_s * fabric.links * (fabric.scale_out == scale_out)
+    rates = capacities(fabric) * (fabric.scale_out == scale_out)
     return float(row_sums(fabric, rates)[chips_of(fabric)].min())
 
 
@@ -212,7 +217,7 @@ def cut_bytes_per_s(fabric: Fabric, cut: str) -> float:
     """What crosses a declared cut in one direction [B/s]."""
     side = fabric.cuts[cut]
     crosses = side[sources(fabric)] & ~side[fabric.indices]
-    return float((fabric.bandwidth_bytes_per_s * fabric.links)[crosses].sum())
+    return float(capacities(fabric)[crosses].sum())
 
 
 def bisection(fabric: Fabric) -> tuple[float, str]:

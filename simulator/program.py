@@ -1,4 +1,4 @@
-"""The work as plain data: a model's architecture, a plan to spread it, a software stack; no machine.
+"""The work as plain data: a model's architecture, its operators, a software stack; no machine and no plan.
 
 :class:`Transformer` is what a model file holds. :class:`Program` is the same as a table of operator templates, one row
 per kind of operator, that the engine scales by the plan: compiled once per model, priced for millions of plans.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from simulator.figures import Day, Ratio, Seconds
-from simulator.machine import Dtype, Entry, Line, Name, Said
+from simulator.machine import Entry, Line, Name, Said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,62 +146,6 @@ class Program:
             self.kv_values_per_token,
             model.vocab,
         )
-
-
-Recompute = Literal["none", "selective", "full"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a model is spread over chips.
-
-    Ranks are laid out with ``tensor`` fastest, then ``context``, ``data`` and ``pipeline``. ``expert`` splits the
-    routed experts over consecutive ranks of tensor x context x data, so it divides their product.
-
-    Parameters
-    ----------
-    tensor, context, pipeline, expert, data : degrees of TP, CP, PP, EP, DP [1]
-    virtual_stages : model chunks per pipeline rank (interleaved 1F1B) [1]
-    zero : 1 (optimizer state split over data ranks) or 3 (parameters and gradients too: FSDP)
-    micro_batch : sequences per micro-batch [1]
-    recompute : activations recomputed in the backward pass
-    dtype : of the matrix products
-    """
-
-    tensor: int = 1
-    context: int = 1
-    pipeline: int = 1
-    expert: int = 1
-    data: int = 1
-    virtual_stages: int = 1
-    zero: int = 1
-    micro_batch: int = 1
-    recompute: Recompute = "none"
-    dtype: Dtype = "bf16"
-
-    @property
-    def chips(self) -> int:
-        """Chips that the plan uses."""
-        return self.tensor * self.context * self.pipeline * self.data
-
-    def __str__(self) -> str:
-        """The plan as people write it: only the degrees above one."""
-        parts = [
-            f"{name}{value}"
-            for name, value in (
-                ("TP", self.tensor),
-                ("CP", self.context),
-                ("PP", self.pipeline),
-                ("VP", self.virtual_stages),
-                ("EP", self.expert),
-                ("DP", self.data),
-            )
-            if value > 1
-        ]
-        tail = [f"ZeRO-{self.zero}", f"MBS{self.micro_batch}", self.dtype]
-        if self.recompute != "none":
-            tail.append(f"recompute {self.recompute}")
-        return " ".join(parts + tail)
 
 
 class TrainingStack(Entry, frozen=True):

@@ -17,7 +17,8 @@ from workloads.program import program
 if TYPE_CHECKING:
     from simulator.figures import Figure
     from simulator.machine import Dtype, Slice
-    from simulator.program import Plan, Stack, Transformer
+    from simulator.plan import Plan
+    from simulator.program import Stack, Transformer
     from simulator.training import Found, Step
 
 LOW, HIGH = 5.0, 95.0

@@ -19,7 +19,8 @@ import numpy as np
 from simulator.collectives.classes import DIGITS, flow_classes
 from simulator.collectives.patterns import FromOne, all_pairs_loads, from_one
 from simulator.collectives.schedules import expanded
-from simulator.network import capacities, drained, link_loads
+from simulator.fabric import capacities
+from simulator.network import drained, link_loads
 from simulator.routing import Routes, routes
 
 if TYPE_CHECKING:

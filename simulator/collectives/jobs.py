@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.fabric import sources
-from simulator.network import capacities
+from simulator.fabric import capacities, sources
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

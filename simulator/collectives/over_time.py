@@ -15,7 +15,8 @@ import numpy as np
 from simulator.collectives.jobs import FlowPriced, answer, nodes_of, skew_of
 from simulator.collectives.schedules import expanded
 from simulator.errors import InputError
-from simulator.network import capacities, drained, link_loads
+from simulator.fabric import capacities
+from simulator.network import drained, link_loads
 from simulator.routing import Routes, routes
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.fabric import chips_of, hops_from, sources
-from simulator.network import capacities, link_loads
+from simulator.fabric import capacities, chips_of, hops_from, sources
+from simulator.network import link_loads
 from simulator.routing import lattice, routes
 from simulator.routing.routes import default
 

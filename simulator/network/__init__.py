@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.network.flows import Drained, capacities, drained, link_loads, max_min_rates
+from simulator.network.flows import Drained, drained, link_loads, max_min_rates
 
-__all__ = ["Drained", "capacities", "drained", "link_loads", "max_min_rates"]
+__all__ = ["Drained", "drained", "link_loads", "max_min_rates"]

@@ -14,7 +14,6 @@ from simulator.network import kernels
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from simulator.fabric import Fabric
     from simulator.routing import Routes
 
 LARGEST_TOLERANCE = 0.1
@@ -42,11 +41,6 @@ class Drained:
     def seconds(self) -> float:
         """When the last flow ended [s]."""
         return float(self.finish_s.max(initial=0.0))
-
-
-def capacities(fabric: Fabric) -> NDArray[np.float64]:
-    """What each directed link of a fabric carries, parallel ones together: (entries,) [B/s]."""
-    return fabric.bandwidth_bytes_per_s * fabric.links
 
 
 def link_loads(routes: Routes, links: int, volume_bytes: ArrayLike = 1.0) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.errors import InputError, InternalError, unknown_name
+from simulator.fabric import capacities
 from simulator.routing import kernels
 from simulator.streams import stream
 
@@ -185,7 +186,7 @@ def joined(before: Routes, after: Routes) -> Routes:
 
 
 def _shortest(fabric: Fabric, source: Nodes, target: Nodes, extra: int = 0, seed: int = kernels.NONE) -> Routes:
-    width = fabric.bandwidth_bytes_per_s * fabric.links
+    width = capacities(fabric)
     found = Routes(
         *kernels.shortest_routes_fast(
             source,

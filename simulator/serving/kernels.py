@@ -24,7 +24,8 @@ from simulator.compute.kernels import (
     causal_context,
     matmul_seconds,
 )
-from simulator.training.kernels import (
+from simulator.training.kernels import group_seconds
+from simulator.training.rows.kernels import (
     ACTIVE,
     ATTENTION,
     COLUMNS,
@@ -49,7 +50,6 @@ from simulator.training.kernels import (
     WINDOW,
     K,
     N,
-    group_seconds,
 )
 
 # stack

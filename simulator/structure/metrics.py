@@ -13,6 +13,7 @@ import numpy as np
 
 from simulator.fabric import (
     bisection,
+    capacities,
     chips_of,
     degree,
     distances,
@@ -130,10 +131,8 @@ def _loads(
     if len(chips) * len(fabric.indices) > _MOST_UNCOMPILED:
         from simulator.structure import kernels
 
-        rates = fabric.bandwidth_bytes_per_s * fabric.links
-        loads, farthest = kernels.uniform_loads_fast(
-            chips, is_chip, fabric.indptr, fabric.indices.astype(np.int32), rates
-        )
+        indices = fabric.indices.astype(np.int32)
+        loads, farthest = kernels.uniform_loads_fast(chips, is_chip, fabric.indptr, indices, capacities(fabric))
         return loads, farthest
     found = [_loads_from(fabric, int(chip), is_chip) for chip in chips]
     return np.sum([loads for loads, _ in found], axis=0), np.array([farthest for _, farthest in found])
@@ -144,7 +143,7 @@ def _rate(fabric: Fabric, sweep: _Sweep) -> float:
     used = sweep.loads > 0
     if not used.any():
         return 0.0
-    rates = (fabric.bandwidth_bytes_per_s * fabric.links)[used]
+    rates = capacities(fabric)[used]
     return float((rates / sweep.loads[used]).min() * (fabric.chips - 1))
 
 
@@ -173,19 +172,19 @@ def loss_of_link(fabric: Fabric) -> Loss:
 
 def loss_of_switch(fabric: Fabric) -> Loss:
     """What the loss of one switch with all its links takes; nothing where there is none."""
-    return _loss(fabric, fabric.bandwidth_bytes_per_s * fabric.links, by_switch=True)
+    return _loss(fabric, capacities(fabric), by_switch=True)
 
 
 def _loss(fabric: Fabric, lost: NDArray[np.float64], *, by_switch: bool) -> Loss:
     chips, count = chips_of(fabric), len(fabric.nodes)
     switches = np.array([kind == "switch" for kind in fabric.kinds])
-    source, rates = sources(fabric), fabric.bandwidth_bytes_per_s * fabric.links * ~fabric.scale_out
+    source, rates = sources(fabric), capacities(fabric) * ~fabric.scale_out
     at_chip = chips[source] & ~fabric.scale_out & (switches[fabric.indices] | (not by_switch))
     share = (lost / np.maximum(row_sums(fabric, rates)[source], 1.0))[at_chip]
     whole = left = np.inf
     for side in fabric.cuts.values():
         crosses = side[source] & ~side[fabric.indices]
-        total = float((fabric.bandwidth_bytes_per_s * fabric.links)[crosses].sum())
+        total = float(capacities(fabric)[crosses].sum())
         if by_switch:
             taken = sum(np.bincount(ends[crosses], lost[crosses], count) for ends in (source, fabric.indices))
             worst = float(np.max(taken * switches))
@@ -208,7 +207,7 @@ def _loads_from(fabric: Fabric, chip: int, is_chip: NDArray[np.bool_]) -> tuple[
     source, forward = _forward(fabric, hops)
     bounds = np.searchsorted(hops[source[forward]], np.arange(hops.max() + 1))
     steps = [forward[a:b] for a, b in itertools.pairwise(bounds)]
-    rates = fabric.bandwidth_bytes_per_s * fabric.links
+    rates = capacities(fabric)
     arriving = np.bincount(fabric.indices[forward], rates[forward], count)
     loads = np.zeros(len(fabric.indices))
     passed = np.zeros(count)

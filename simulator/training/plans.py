@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from simulator.program import Plan
+from simulator.compute.chip import WIDTH_BYTES
+from simulator.plan import CONTEXT_MODES, OFFLOADS, RECOMPUTES, SCHEDULES, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,10 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.machine import Dtype
-    from simulator.program import Recompute, Transformer
+    from simulator.program import Transformer
 
-RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
-"""Recompute modes in the order of their numbers in a row."""
 SEARCHED_RECOMPUTES = (0, 2)
 """With fused attention the selective mode saves nothing, so that it is not searched."""
 MOST_TENSOR = 64
@@ -52,7 +51,7 @@ def candidate_plans(model: Transformer, chips: int, sequence: int, batch: int) -
 
     Returns
     -------
-    rows of plans as the kernel takes them, (plans, 9), read-only; :func:`plan_of` reads one
+    rows of plans as the kernel takes them, (plans, 25), read-only; :func:`plan_of` reads one
     """
     experts = model.experts.count if model.experts else 1
     return _rows(model.layers, model.heads, experts, chips, sequence, batch)
@@ -70,7 +69,8 @@ def _rows(layers: int, heads: int, experts: int, chips: int, sequence: int, batc
         for zero in ((1, 3) if pipeline == 1 and data * context > 1 else (1,))
         for recompute in SEARCHED_RECOMPUTES
     ]
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), 9)
+    table = np.repeat(plan_rows([Plan()]), len(rows), axis=0)
+    table[:, : len(rows[0]) if rows else 0] = rows or np.empty((0, 0))
     table.flags.writeable = False
     return table
 
@@ -98,7 +98,7 @@ def _virtual_stages(layers: int, pipeline: int) -> list[int]:
 
 def plan_of(row: NDArray[np.float64], dtype: Dtype) -> Plan:
     """One row of :func:`candidate_plans` as a plan."""
-    tensor, context, pipeline, virtual, expert, data, zero, micro_batch, recompute = (int(value) for value in row)
+    tensor, context, pipeline, virtual, expert, data, zero, micro_batch, recompute = (int(value) for value in row[:9])
     return Plan(
         tensor=tensor,
         context=context,
@@ -114,23 +114,39 @@ def plan_of(row: NDArray[np.float64], dtype: Dtype) -> Plan:
 
 
 def plan_rows(plans: Sequence[Plan]) -> NDArray[np.float64]:
-    """Plans as the array that the kernel takes: (plans, 9)."""
+    """Plans as the array that kernels take, (plans, 25): the columns of :mod:`simulator.training.rows.kernels`."""
     import numpy as np
 
-    return np.array(
-        [
-            (
-                plan.tensor,
-                plan.context,
-                plan.pipeline,
-                plan.virtual_stages,
-                plan.expert,
-                plan.data,
-                plan.zero,
-                plan.micro_batch,
-                RECOMPUTES.index(plan.recompute),
-            )
-            for plan in plans
-        ],
-        dtype=np.float64,
-    ).reshape(len(plans), 9)
+    from simulator.training.rows.kernels import PLAN_COLUMNS
+
+    return np.array([_row(plan) for plan in plans], dtype=np.float64).reshape(len(plans), PLAN_COLUMNS)
+
+
+def _row(plan: Plan) -> tuple[float, ...]:
+    return (
+        plan.tensor,
+        plan.context,
+        plan.pipeline,
+        plan.virtual_stages,
+        plan.expert,
+        plan.data,
+        plan.zero,
+        plan.micro_batch,
+        RECOMPUTES.index(plan.recompute),
+        plan.expert_tensor,
+        SCHEDULES.index(plan.schedule),
+        plan.first_layers,
+        plan.last_layers,
+        plan.shard,
+        plan.recompute_layers,
+        OFFLOADS.index(plan.offload),
+        CONTEXT_MODES.index(plan.context_mode),
+        plan.sequence_parallel,
+        plan.overlap_tensor,
+        plan.overlap_data,
+        plan.overlap_expert,
+        WIDTH_BYTES[plan.attention_dtype],
+        WIDTH_BYTES[plan.gather_dtype],
+        WIDTH_BYTES[plan.reduce_dtype],
+        WIDTH_BYTES[plan.state_dtype],
+    )

@@ -64,6 +64,7 @@ def search(
 
     from simulator.compute.kernels import CAPACITY
     from simulator.training import kernels
+    from simulator.training.rows.kernels import RESERVE
 
     used_dtype = part.chip.dtype(dtype)
     if plans is None:
@@ -84,7 +85,7 @@ def search(
         why = Infeasible("no plan divides the model and the chips")
         if lean.size:
             leanest = plan_of(plans[lean[0]], used_dtype)
-            available = float(arrays.chip[CAPACITY] * (1 - arrays.stack[kernels.RESERVE]))
+            available = float(arrays.chip[CAPACITY] * (1 - arrays.stack[RESERVE]))
             reason = f"the leanest plan ({leanest}) needs more memory than a chip has"
             why = Infeasible(reason, float(needed[lean[0]]), available)
         return Found((), *totals, why, listed)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.machine import Dtype, Slice
-    from simulator.program import Plan, Program, Stack
+    from simulator.plan import Plan
+    from simulator.program import Program, Stack
 
 _ROUNDING = 1e-9
 
@@ -158,6 +159,7 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
     import numpy as np
 
     from simulator.training import kernels
+    from simulator.training.rows import kernels as columns
 
     price: Any = kernels.step_fast if is_compiled else kernels.step
     weigh: Any = kernels.fill_memory_fast if is_compiled else kernels.fill_memory
@@ -176,15 +178,15 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
     return Step(
         plan=plan,
         seconds=seconds,
-        compute_s=float(parts[kernels.COMPUTE]),
-        tensor_s=float(parts[kernels.TENSOR_COMM]),
-        context_s=float(parts[kernels.CONTEXT_COMM]),
-        expert_s=float(parts[kernels.EXPERT_COMM]),
-        data_s=float(parts[kernels.DATA_COMM]),
-        pipeline_s=float(parts[kernels.PIPELINE_COMM]),
-        bubble_s=float(parts[kernels.BUBBLE]),
-        optimizer_s=float(parts[kernels.OPTIMIZER]),
-        overhead_s=float(parts[kernels.OVERHEAD]),
+        compute_s=float(parts[columns.COMPUTE]),
+        tensor_s=float(parts[columns.TENSOR_COMM]),
+        context_s=float(parts[columns.CONTEXT_COMM]),
+        expert_s=float(parts[columns.EXPERT_COMM]),
+        data_s=float(parts[columns.DATA_COMM]),
+        pipeline_s=float(parts[columns.PIPELINE_COMM]),
+        bubble_s=float(parts[columns.BUBBLE]),
+        optimizer_s=float(parts[columns.OPTIMIZER]),
+        overhead_s=float(parts[columns.OVERHEAD]),
         tokens_per_s=tokens / seconds,
         mfu=flops / (seconds * part.chips * arrays.chip[0]),
         memory=StepMemory(*(float(value) for value in memory)),

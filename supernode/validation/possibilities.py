@@ -11,14 +11,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simulator.program import Plan
+from simulator.plan import Plan
 from supernode.validation.answers import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simulator.machine import Dtype, Slice
-    from simulator.program import Recompute, Transformer
+    from simulator.plan import Recompute
+    from simulator.program import Transformer
     from supernode.validation.cases import Case
 
 MICRO_BATCHES = (1, 2, 4, 8)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from simulator.program import Program, Recompute
+    from simulator.plan import Recompute
+    from simulator.program import Program
     from supernode.validation.cases import Case
 
 _TERA = 1e12

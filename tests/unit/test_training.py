@@ -12,9 +12,10 @@ import workloads
 from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.machine import slice_of
-from simulator.program import Plan
+from simulator.plan import Plan
 from simulator.training import candidate_plans, search, step, training_arrays
 from simulator.training.plans import divisors, plan_of, plan_rows
+from simulator.training.rows.kernels import PLAN_COLUMNS
 from simulator.training.step import price_plan
 from workloads.program import program
 
@@ -216,5 +217,5 @@ def test_divisors_are_those_of_a_sieve():
 def test_a_plan_reads_as_people_write_it():
     plan = Plan(tensor=8, pipeline=4, data=16, virtual_stages=2, recompute="full", dtype="fp8")
     assert str(plan) == "TP8 PP4 VP2 DP16 ZeRO-1 MBS1 fp8 recompute full"
-    assert plan_rows([plan]).shape == (1, 9)
+    assert plan_rows([plan]).shape == (1, PLAN_COLUMNS)
     assert dataclasses.replace(plan, tensor=1).chips == 64

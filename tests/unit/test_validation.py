@@ -15,7 +15,7 @@ import topologies
 import workloads
 from simulator.collectives import price
 from simulator.machine import slice_of
-from simulator.program import Plan
+from simulator.plan import Plan
 from simulator.training import step
 from supernode.cli import validate as command
 from supernode.plots.validation import validation_figure

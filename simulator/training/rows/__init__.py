@@ -1,0 +1,1 @@
+"""The arrays that training kernels take, column by column."""
