@@ -14,7 +14,7 @@ from simulator.collectives.flow_bounds import flow_bounds
 from simulator.collectives.group import group_of
 from simulator.collectives.laid import Laid, algorithms_laid, laid
 from simulator.errors import InputError, InternalError
-from simulator.fabric import Fabric, chips_of
+from simulator.fabric import Fabric, capacities, chips_of
 from simulator.faults import check_joined, damaged, read_fault
 from simulator.figures import Draw
 
@@ -294,7 +294,7 @@ def bounds_here(
 ) -> Bounds:
     """The bounds of a collective on a graph whose links have all that the hardware gives."""
     reach = np.where(fabric.scale_out, wired.reach[1], wired.reach[0])
-    capacity = fabric.bandwidth_bytes_per_s * fabric.links / reach
+    capacity = capacities(fabric) / reach
     bounds = flow_bounds(kind_id(kind), size_bytes, algorithm, fabric, wired.chips, capacity, found.loads)
     return dataclasses.replace(bounds, latency_s=bounds.latency_s + wired.group.launch_s)
 

@@ -116,7 +116,7 @@ def _plausible(subject: str, chip: Chip) -> Iterator[Finding]:
 
 
 def _counts(entry: MachineEntry, published: Published) -> Iterator[Finding]:
-    from simulator.fabric import chips_of, row_sums
+    from simulator.fabric import capacities, chips_of, row_sums
     from topologies.builders import builder_of
 
     fabric = builder_of(entry.fabric).arrays(entry.fabric)
@@ -132,7 +132,7 @@ def _counts(entry: MachineEntry, published: Published) -> Iterator[Finding]:
         if stated is not None:
             yield Finding(subject, what, stated == count, f"published {stated:,}, built {count:,}")
     if published.injection is not None:
-        rates = row_sums(fabric, fabric.bandwidth_bytes_per_s * fabric.links)
+        rates = row_sums(fabric, capacities(fabric))
         rate = float(rates[chips_of(fabric)][0])
         yield _compared(subject, "injection", published.injection, (rate, rate, rate))
 

@@ -29,10 +29,10 @@ from simulator.collectives import KINDS, group_of, price_in
 from simulator.collectives.flow import flow_price, pattern_loads
 from simulator.collectives.kernels import cheapest
 from simulator.collectives.schedules import Layout, schedule
-from simulator.fabric import Fabric
+from simulator.fabric import Fabric, capacities
 from simulator.figures import Figure, settle
 from simulator.machine import Link, slice_of
-from simulator.network import Drained, capacities, drained, max_min_rates
+from simulator.network import Drained, drained, max_min_rates
 from simulator.routing import Routes, lattice, routes
 from simulator.streams import stream
 from topologies import machine, names

@@ -19,8 +19,8 @@ from simulator.collectives.over_time import priced_over_time
 from simulator.collectives.patterns import all_pairs_loads, from_one
 from simulator.collectives.schedules import SCHEDULES, Layout, expanded, schedule, snake
 from simulator.errors import InputError
-from simulator.fabric import Fabric, chips_of
-from simulator.network import capacities, drained, link_loads
+from simulator.fabric import Fabric, capacities, chips_of
+from simulator.network import drained, link_loads
 from simulator.routing import routes
 from simulator.structure import all_to_all_bytes_per_s
 from tests.oracle.chunks import chunked_seconds

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import InputError, InternalError
-from simulator.fabric import Fabric
-from simulator.network import capacities, drained, kernels, link_loads, max_min_rates
+from simulator.fabric import Fabric, capacities
+from simulator.network import drained, kernels, link_loads, max_min_rates
 from simulator.routing import Routes, lattice, routes
 from tests.support_fabrics import LINK, fabric_of, torus, torus_of
 from topologies.builders.torus import slice_graph, twisted
