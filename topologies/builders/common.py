@@ -95,6 +95,12 @@ def edge(link: Link, draw: Draw, *, links: int = 1, medium: str, plane: int = 0,
     }
 
 
+def add_links(built: nx.Graph[str], one: str, other: str, attributes: dict[str, Any]) -> None:
+    """Join two nodes by more physical links; those that lie there already add up, and look like the last."""
+    links = built.edges[one, other]["links"] if built.has_edge(one, other) else 0
+    built.add_edge(one, other, **{**attributes, "links": links + attributes["links"]})
+
+
 def not_legal(chips: int, legal: Sequence[int], what: str) -> InputError:
     """The error for a number of chips that no slice has, with the nearest legal numbers on both sides."""
     at = bisect.bisect_left(legal, chips)

@@ -14,7 +14,7 @@ import numpy as np
 
 from simulator.figures import Draw
 from simulator.machine import Level
-from topologies.builders.common import edge, nested_legal, nested_members, new_graph
+from topologies.builders.common import add_links, edge, nested_legal, nested_members, new_graph
 from topologies.builders.wiring import Wiring, half_of, pairs
 
 if TYPE_CHECKING:
@@ -42,18 +42,14 @@ def graph(fabric: Dragonfly, draw: Draw | None = None) -> nx.Graph[str]:
         members = chips[node * inside : (node + 1) * inside]
         built.add_edges_from((a, b, pcb) for a, b in itertools.combinations(members, 2))
 
-    def join(one: str, other: str, attributes: dict[str, object]) -> None:
-        links = built.edges[one, other]["links"] + 1 if built.has_edge(one, other) else 1
-        built.add_edge(one, other, **{**attributes, "links": links})
-
     for group in range(groups):
         for one, other, slot, back in _rows(nodes, fabric.local_links):
             first, second = (group * nodes + node for node in (one, other))
-            join(chips[first * inside + slot % inside], chips[second * inside + back % inside], local)
+            add_links(built, chips[first * inside + slot % inside], chips[second * inside + back % inside], local)
     for one, other, slot, back in _rows(groups, fabric.global_links):
         ends = ((one, slot), (other, back))
         a, b = (chips[group * size + at % nodes * inside + at // nodes % inside] for group, at in ends)
-        join(a, b, far)
+        add_links(built, a, b, far)
     built.graph["vertex_transitive"] = nodes == groups == 1
     built.graph["cuts"]["half of the chips"] = chips[: len(chips) // 2]
     for unit, name in ((inside, "every node"), (size, "every group")):

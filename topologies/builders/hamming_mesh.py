@@ -8,13 +8,13 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simulator.figures import Draw
 from simulator.machine import Level
-from topologies.builders.common import edge, new_graph, not_legal
+from topologies.builders.common import add_links, edge, new_graph, not_legal
 from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def graph(fabric: HammingMesh, draw: Draw | None = None) -> nx.Graph[str]:
             for board in range(boards):
                 row = [chip[_turned(board * side + at, line, axis)] for at in range(side)]
                 for one, two in itertools.pairwise(row):
-                    _join(built, one, two, pcb)
+                    add_links(built, one, two, pcb)
                 if boards > 1:
-                    _join(built, row[0], switch, out)
-                    _join(built, row[-1], switch, out)
+                    add_links(built, row[0], switch, out)
+                    add_links(built, row[-1], switch, out)
                 elif side > 1:
-                    _join(built, row[-1], row[0], pcb)
+                    add_links(built, row[-1], row[0], pcb)
     built.graph["cuts"]["half of the chips"] = list(chip.values())[: len(chip) // 2]
     for axis, name in enumerate("xy"):
         length = fabric.board[axis] * fabric.boards[axis]
@@ -125,11 +125,6 @@ def _looks_alike(fabric: HammingMesh) -> bool:
 
 def _turned(along: int, line: int, axis: int) -> Pair:
     return (along, line) if axis == 0 else (line, along)
-
-
-def _join(built: nx.Graph[str], one: str, other: str, attributes: dict[str, Any]) -> None:
-    links = built.edges[one, other]["links"] + 1 if built.has_edge(one, other) else 1
-    built.add_edge(one, other, **{**attributes, "links": links})
 
 
 @lru_cache(maxsize=64)

@@ -6,13 +6,13 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simulator.errors import InputError
 from simulator.figures import Draw
-from topologies.builders.common import edge, new_graph
+from topologies.builders.common import add_links, edge, new_graph
 from topologies.builders.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -141,14 +141,14 @@ def lattice_graph(
             at = coord[axis]
             if at + 1 < side:
                 crosses = (at + 1) % lattice.block[axis] == 0
-                _add(built, names[index], names[index + steps[axis]], leaving if crosses else inside)
+                add_links(built, names[index], names[index + steps[axis]], leaving if crosses else inside)
             elif lattice.wraps[axis]:
                 first = list(coord)
                 first[axis] = 0
                 for other, shift in enumerate(lattice.twist.get(axis, ())):
                     first[other] = (first[other] + shift) % shape[other]
                 closing = sum(c * s for c, s in zip(first, steps, strict=True))
-                _add(built, names[index], names[closing], leaving)
+                add_links(built, names[index], names[closing], leaving)
     is_any_even = any(side % 2 == 0 for side in shape)
     for axis, side in enumerate(shape):
         if side > 1 and (side % 2 == 0 or not is_any_even):
@@ -191,12 +191,6 @@ def lattice_arrays(lattice: Lattice, link: Link, *, title: str, draw: Draw | Non
     if not is_cut:
         wiring.cut("no axis")  # a single chip: nothing to cut
     return wiring.fabric(is_vertex_transitive=lattice.looks_alike, coordinates=coordinates.T.copy())
-
-
-def _add(built: nx.Graph[str], chip: str, other: str, attributes: dict[str, Any]) -> None:
-    """One more physical link between two chips; parallel ones add up on the slower medium of the two."""
-    links = built.edges[chip, other]["links"] if built.has_edge(chip, other) else 0
-    built.add_edge(chip, other, **{**attributes, "links": links + attributes["links"]})
 
 
 def strides(shape: Shape) -> Shape:

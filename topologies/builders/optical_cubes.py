@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from simulator.errors import InputError
 from simulator.figures import Draw
+from topologies.builders.common import add_links
 from topologies.builders.lattice import AXES, Shape, strides
 
 if TYPE_CHECKING:
@@ -125,10 +126,8 @@ def rewire(graph: nx.Graph[str], fabric: Torus, circuits: Iterable[Circuit]) -> 
     attributes = next(iter(graph.edges.values()))
 
     def join(one: str, other: str, medium: str, axis: int) -> None:
-        if one == other:
-            return
-        links = built.edges[one, other]["links"] + 1 if built.has_edge(one, other) else 1
-        built.add_edge(one, other, **{**attributes, "medium": medium, "plane": axis, "links": links})
+        if one != other:
+            add_links(built, one, other, {**attributes, "medium": medium, "plane": axis, "links": 1})
 
     for (cube, place), name in at.items():
         for axis, side in enumerate(fabric.cube):
