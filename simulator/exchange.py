@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.figures import Ratio, Seconds
-from simulator.machine import Entry, Line, Said
+from simulator.machine import Entry, Line, Name, Said
 
 
 class Reached(Entry, frozen=True):
@@ -13,20 +13,26 @@ class Reached(Entry, frozen=True):
     outside: Ratio
 
 
+class Calls(Entry, frozen=True):
+    """The least time from one call to the next in a program that calls ``dispatch`` and ``combine`` one by one [s]."""
+
+    dispatch: Seconds
+    combine: Seconds
+
+
 class Kernels(Entry, frozen=True):
     """The kernels of one mode.
 
     ``dispatch`` and ``combine`` [s], their floors: launch and synchronisation, whatever is sent; ``fraction`` [1] of
-    the links that they reach; ``network`` [s] that comes on top where ranks are on several machines; ``call`` [s], the
-    least time from one call to the next in a program that calls them one by one; ``scan`` [s] for each token and rank,
-    where the layout is found so.
+    the links that they reach; ``network`` [s] that comes on top where ranks are on several machines; ``call`` [s],
+    which a captured graph does not pay; ``scan`` [s] for each token and rank, where the layout is found so.
     """
 
     dispatch: Seconds
     combine: Seconds
     fraction: Reached
     network: Seconds | None = None
-    call: Seconds | None = None
+    call: Calls | None = None
     scan: Seconds | None = None
 
 
@@ -34,10 +40,13 @@ class Library(Entry, frozen=True):
     """A library of expert exchange, with the kernels of one mode or both.
 
     ``normal`` sends a token once to each node and fans it out there (for throughput), ``low_latency`` sends each copy
-    straight to its rank.
+    straight to its rank. It runs on chips of ``vendors`` (of all if empty), and is taken where none is named on
+    machines whose innermost links are of one of the families ``links``.
     """
 
     title: Said
+    vendors: tuple[Said, ...] = ()
+    links: tuple[Name, ...] = ()
     normal: Kernels | None = None
     low_latency: Kernels | None = None
     note: Line = ""

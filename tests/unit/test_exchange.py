@@ -14,6 +14,7 @@ import topologies
 from simulator.collectives import price
 from simulator.collectives.exchange import MODES, Kernels, Library, Reached, Tokens, balanced, combine, dispatch, zipf
 from simulator.errors import InputError
+from simulator.exchange import Calls
 from simulator.figures import Draw, Figure, figures_of
 from simulator.machine import slice_of
 
@@ -27,8 +28,10 @@ def figure(value, dimension, key):
     return Figure(value=value, unit=unit, low=value, high=value, kind="assumed", key=key, dimension=dimension)
 
 
-def kernels(floor_s=0.0, inside=1.0, outside=1.0, **more):
+def kernels(floor_s=0.0, inside=1.0, outside=1.0, call=0.0, **more):
+    calls = Calls(dispatch=figure(call, "s", "call.dispatch"), combine=figure(call, "s", "call.combine"))
     return Kernels(
+        call=calls if call else None,
         dispatch=figure(floor_s, "s", "dispatch"),
         combine=figure(floor_s, "s", "combine"),
         fraction=Reached(inside=figure(inside, "1", "inside"), outside=figure(outside, "1", "outside")),

@@ -162,7 +162,7 @@ def _exchanged(
         floor_s += draw(used.scan) * tokens.count * ranks
     floor_s += farthest_seconds(domains, is_straight=is_straight)
     busiest = max(loads, key=lambda load: load.seconds)
-    call_s = draw(used.call) if used.call is not None else 0.0
+    call_s = draw(used.call.dispatch if phase == "dispatch" else used.call.combine) if used.call is not None else 0.0
     seconds = max(call_s, floor_s + busiest.seconds)
     bounds = _bounds(part, domains, routing, token_bytes, draw)
     if seconds < bounds.least_s * (1 - _ROUNDING):
