@@ -105,7 +105,7 @@ def graph_of_part(
         box = legal_slice(fabric, shape) if shape else legal_slice_of_chips(fabric, part.chips)
         return graph_of(fabric, box, draw)
     if part.machines == 1 and part.chips < part.machine.chips:
-        fabric = part_of(fabric, part.chips, part.levels)
+        fabric = part_of(fabric, part.chips)
     one = builder_of(fabric).graph(fabric, draw)
     if part.machines == 1:
         return one

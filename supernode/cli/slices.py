@@ -206,7 +206,7 @@ def _cut_of_counts(entry: MachineEntry, fabric: MachineFabric, wanted: tuple[int
             f"{entry.name} is no torus, its slices have no shape", where=where, remedy="write a number of chips"
         )
     levels = builder_of(fabric).levels(fabric, wanted[0])
-    part = part_of(fabric, wanted[0], levels)
+    part = part_of(fabric, wanted[0])
     facts: dict[str, Any] = {
         "shape": None,
         "kind": str(part.__struct_config__.tag),

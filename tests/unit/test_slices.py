@@ -222,7 +222,7 @@ def test_a_part_of_a_counted_fabric_has_the_chips_asked_for_and_reaches_what_its
     legal = [chips for chips in topologies.machine(name).legal_chips if chips <= 512]
     for chips in {*legal[:3], *legal[:: max(1, len(legal) // 5)], legal[-1]}:
         found = builder_of(fabric).levels(fabric, chips)
-        part = part_of(fabric, chips, found)
+        part = part_of(fabric, chips)
         built = Fabric.from_graph(builder_of(part).graph(part))
         assert built.chips == chips
         assert distances(built).diameter <= max(1, sum(2 * level.hops for level in found))
@@ -233,7 +233,7 @@ def test_a_part_of_a_counted_fabric_has_the_chips_asked_for_and_reaches_what_its
 @pytest.mark.parametrize("name", COUNTED)
 def test_all_of_a_counted_fabric_is_its_largest_part(name):
     fabric, chips = topologies.entry(name).fabric, topologies.entry(name).chips
-    assert part_of(fabric, chips, builder_of(fabric).levels(fabric, chips)) == fabric
+    assert part_of(fabric, chips) == fabric
 
 
 def test_every_kind_of_fabric_has_shapes_or_parts_or_says_that_it_has_none():

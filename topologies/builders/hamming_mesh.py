@@ -138,6 +138,19 @@ def _by_chips(board: Pair, boards: Pair) -> dict[int, Pair]:
     return {chips: best[chips] for chips in sorted(best)}
 
 
+def boards_of(fabric: HammingMesh, chips: int) -> Pair:
+    """Boards along x and y of a slice of ``chips`` chips: the most square rectangle of as many.
+
+    Raises
+    ------
+    InputError : no rectangle of whole boards has this many chips
+    """
+    known = _by_chips(fabric.board, fabric.boards)
+    if chips not in known:
+        raise not_legal(chips, legal_chips(fabric), f"boards of {fabric.board[0]}x{fabric.board[1]} chips")
+    return known[chips]
+
+
 def legal_chips(fabric: HammingMesh) -> tuple[int, ...]:
     """One chip, then every number of whole boards that makes a rectangle: the switches join any rows and columns."""
     return tuple(sorted({1, *_by_chips(fabric.board, fabric.boards)}))
@@ -150,15 +163,12 @@ def levels(fabric: HammingMesh, chips: int) -> tuple[Level, ...]:
     through the switches that pass boards by, which is conservative. A hop counts two edges, those of the way over a
     switch, also inside a board.
     """
-    known = _by_chips(fabric.board, fabric.boards)
     if chips == 1:
         return ()
-    if chips not in known:
-        raise not_legal(chips, legal_chips(fabric), f"boards of {fabric.board[0]}x{fabric.board[1]} chips")
-    found = []
+    boards, found = boards_of(fabric, chips), []
     for axis, name in enumerate("xy"):
         side = fabric.board[axis]
-        size = side * known[chips][axis]
+        size = side * boards[axis]
         hops = 2 if fabric.boards[axis] > 1 else 1
         if size > 1:
             level_name = f"{fabric.link.family}-{name}"

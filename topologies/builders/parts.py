@@ -14,6 +14,7 @@ import msgspec
 
 from simulator.errors import InputError
 from topologies.builders.common import nested_members
+from topologies.builders.hamming_mesh import boards_of
 from topologies.fabrics import (
     Dragonfly,
     FullMesh,
@@ -27,14 +28,13 @@ from topologies.fabrics import (
 )
 
 if TYPE_CHECKING:
-    from simulator.machine import Level
     from topologies.fabrics import MachineFabric
 
 _with = msgspec.structs.replace
 
 
-def part_of(fabric: MachineFabric, chips: int, levels: tuple[Level, ...]) -> MachineFabric:
-    """The fabric of a part of ``chips`` chips, whose levels are ``levels``; itself where that is all of them.
+def part_of(fabric: MachineFabric, chips: int) -> MachineFabric:
+    """The fabric of a part of ``chips`` chips, a legal number of them; itself where that is all of them.
 
     Raises
     ------
@@ -46,18 +46,18 @@ def part_of(fabric: MachineFabric, chips: int, levels: tuple[Level, ...]) -> Mac
             f"{chips} chips of a fabric of kind {tag} have no graph of their own",
             remedy="ask for the whole machine; levels of any legal number of chips can still be priced",
         )
-    return PARTS[tag](fabric, chips, levels)
+    return PARTS[tag](fabric, chips)
 
 
-def _star(fabric: StarPlanes, chips: int, _levels: tuple[Level, ...]) -> StarPlanes:
+def _star(fabric: StarPlanes, chips: int) -> StarPlanes:
     return _with(fabric, chips=chips)
 
 
-def _full_mesh(fabric: FullMesh, chips: int, _levels: tuple[Level, ...]) -> FullMesh:
+def _full_mesh(fabric: FullMesh, chips: int) -> FullMesh:
     return _with(fabric, chips=chips)
 
 
-def _leaf_spine(fabric: LeafSpine, chips: int, _levels: tuple[Level, ...]) -> LeafSpine | StarPlanes:
+def _leaf_spine(fabric: LeafSpine, chips: int) -> LeafSpine | StarPlanes:
     """Whole groups; up to one group, its leaves alone."""
     if chips > fabric.chips_per_group:
         return _with(fabric, groups=chips // fabric.chips_per_group)
@@ -65,7 +65,7 @@ def _leaf_spine(fabric: LeafSpine, chips: int, _levels: tuple[Level, ...]) -> Le
     return StarPlanes(chips=chips, chips_per_node=fabric.chips_per_node, links=links, link=fabric.link)
 
 
-def _two_tier(fabric: TwoTierPlanes, chips: int, _levels: tuple[Level, ...]) -> TwoTierPlanes | StarPlanes:
+def _two_tier(fabric: TwoTierPlanes, chips: int) -> TwoTierPlanes | StarPlanes:
     """Whole nodes; up to one node, its first-tier switches alone."""
     if chips > fabric.chips_per_node:
         return _with(fabric, nodes=chips // fabric.chips_per_node)
@@ -73,33 +73,31 @@ def _two_tier(fabric: TwoTierPlanes, chips: int, _levels: tuple[Level, ...]) -> 
     return StarPlanes(chips=chips, chips_per_node=fabric.chips_per_node, links=links, link=fabric.link)
 
 
-def _meshed_racks(fabric: MeshedRacks, chips: int, _levels: tuple[Level, ...]) -> MeshedRacks:
+def _meshed_racks(fabric: MeshedRacks, chips: int) -> MeshedRacks:
     *dims, racks = nested_members(chips, (*fabric.dims, fabric.racks), "racks")
     return _with(fabric, dims=tuple(dims), racks=racks)
 
 
-def _dragonfly(fabric: Dragonfly, chips: int, _levels: tuple[Level, ...]) -> Dragonfly:
+def _dragonfly(fabric: Dragonfly, chips: int) -> Dragonfly:
     sizes = (fabric.chips_per_node, fabric.nodes, fabric.groups)
     inside, nodes, groups = nested_members(chips, sizes, "nodes")
     return _with(fabric, chips_per_node=inside, nodes=nodes, groups=groups)
 
 
-def _pcie_tree(fabric: PcieTree, chips: int, _levels: tuple[Level, ...]) -> PcieTree:
+def _pcie_tree(fabric: PcieTree, chips: int) -> PcieTree:
     sizes = (fabric.chips_per_switch, fabric.switches, fabric.hosts)
     inside, switches, hosts = nested_members(chips, sizes, "switches")
     return _with(fabric, chips_per_switch=inside, switches=switches, hosts=hosts)
 
 
-def _hamming_mesh(fabric: HammingMesh, chips: int, levels: tuple[Level, ...]) -> HammingMesh:
-    """The rectangle of boards that the levels were made of, which the switches join as they would the whole."""
+def _hamming_mesh(fabric: HammingMesh, chips: int) -> HammingMesh:
+    """A rectangle of boards, which the switches join as they would the whole."""
     if chips == 1:
         return _with(fabric, board=(1, 1), boards=(1, 1))
-    sides = {level.name[-1]: level.size for level in levels}
-    x, y = (sides.get(axis, 1) // side for axis, side in zip("xy", fabric.board, strict=True))
-    return _with(fabric, boards=(x, y))
+    return _with(fabric, boards=boards_of(fabric, chips))
 
 
-def _sleds(fabric: SwitchedSleds, chips: int, _levels: tuple[Level, ...]) -> SwitchedSleds | StarPlanes:
+def _sleds(fabric: SwitchedSleds, chips: int) -> SwitchedSleds | StarPlanes:
     """Whole racks, or sleds of one; up to one sled, its switch alone."""
     if chips <= fabric.chips_per_sled:
         links = (fabric.sled_links,)
@@ -109,7 +107,7 @@ def _sleds(fabric: SwitchedSleds, chips: int, _levels: tuple[Level, ...]) -> Swi
     return _with(fabric, sleds_per_rack=sleds, racks=racks, twin_links=fabric.twin_links if racks > 1 else 0)
 
 
-PARTS: dict[str, Callable[[Any, int, tuple[Level, ...]], MachineFabric]] = {
+PARTS: dict[str, Callable[[Any, int], MachineFabric]] = {
     "star-planes": _star,
     "full-mesh": _full_mesh,
     "leaf-spine": _leaf_spine,
