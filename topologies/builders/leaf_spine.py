@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.figures import Draw
 from simulator.machine import Level
-from topologies.builders.common import edge, mostly_inside, new_graph, not_legal
+from topologies.builders.common import edge, mostly_inside, nested_legal, nested_members, new_graph
 from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
@@ -98,22 +98,17 @@ def _edges(fabric: LeafSpine, draw: Draw) -> tuple[list[dict[str, Any]], list[di
 
 def legal_chips(fabric: LeafSpine) -> tuple[int, ...]:
     """Any number of chips of one group, then whole groups."""
-    per_group = fabric.chips_per_group
-    return (*range(1, per_group), *(per_group * n for n in range(1, fabric.groups + 1)))
+    return nested_legal((fabric.chips_per_group, fabric.groups))
 
 
 def levels(fabric: LeafSpine, chips: int) -> tuple[Level, ...]:
     """The leaves of a group, then the spines between groups, which have what the oversubscription leaves a chip."""
-    groups, rest = divmod(chips, fabric.chips_per_group)
-    if not 1 <= chips <= fabric.groups * fabric.chips_per_group or (groups > 0 and rest > 0):
-        raise not_legal(chips, legal_chips(fabric), f"groups of {fabric.chips_per_group} chips")
-    if chips == 1:
-        return ()
+    what = f"groups of {fabric.chips_per_group} chips"
+    inside, groups = nested_members(chips, (fabric.chips_per_group, fabric.groups), what)
     family = fabric.link.family
-    group_size = min(chips, fabric.chips_per_group)
     found = []
-    if group_size > 1:
-        found.append(Level(f"{family}-group", "switch", group_size, fabric.link, links=fabric.leaves, hops=2))
+    if inside > 1:
+        found.append(Level(f"{family}-group", "switch", inside, fabric.link, links=fabric.leaves, hops=2))
     if groups > 1:
         links = fabric.leaves / fabric.oversubscription
         found.append(Level(family, "switch", groups, fabric.link, links=links, hops=4))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.figures import Draw
 from simulator.machine import Level
-from topologies.builders.common import edge, mostly_inside, new_graph, not_legal
+from topologies.builders.common import edge, mostly_inside, nested_legal, nested_members, new_graph
 from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
@@ -101,23 +101,18 @@ def _edges(fabric: TwoTierPlanes, draw: Draw, plane: int) -> tuple[dict[str, Any
 
 def legal_chips(fabric: TwoTierPlanes) -> tuple[int, ...]:
     """Any number of chips of one node, then whole nodes."""
-    per_node = fabric.chips_per_node
-    return (*range(1, per_node), *(per_node * n for n in range(1, fabric.nodes + 1)))
+    return nested_legal((fabric.chips_per_node, fabric.nodes))
 
 
 def levels(fabric: TwoTierPlanes, chips: int) -> tuple[Level, ...]:
     """The switches of a node, then those between nodes; the outer level has what the second-tier links leave a chip."""
-    nodes, rest = divmod(chips, fabric.chips_per_node)
-    if not 1 <= chips <= fabric.nodes * fabric.chips_per_node or (nodes > 0 and rest > 0):
-        raise not_legal(chips, legal_chips(fabric), f"nodes of {fabric.chips_per_node} chips")
-    if chips == 1:
-        return ()
+    what = f"nodes of {fabric.chips_per_node} chips"
+    inside, nodes = nested_members(chips, (fabric.chips_per_node, fabric.nodes), what)
     family, links = fabric.link.family, fabric.planes * fabric.chip_links
-    node_size = min(chips, fabric.chips_per_node)
     down, up = fabric.chips_per_node * fabric.chip_links, fabric.spines
     found = []
-    if node_size > 1:
-        found.append(Level(f"{family}-node", "switch", node_size, fabric.link, links=links, hops=2))
+    if inside > 1:
+        found.append(Level(f"{family}-node", "switch", inside, fabric.link, links=links, hops=2))
     if nodes > 1:
         found.append(Level(family, "switch", nodes, fabric.link, links=links * min(1.0, up / down), hops=4))
     return tuple(found)
