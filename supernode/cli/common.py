@@ -9,10 +9,14 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from simulator.units import DISPLAY
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
+
+    from simulator.figures import Figure
 
 
 def print_json(tree: Any) -> None:
@@ -56,6 +60,13 @@ def quantity(
         "maturity": maturity,
         "sources": list(sources),
     }
+
+
+def quantity_of(values: Sequence[float], figure: Figure) -> dict[str, Any]:
+    """A value with its low and high end: counts that are checked, of a figure that has its source."""
+    value, low, high = values
+    sources = (figure.source,) if figure.source else ()
+    return quantity(value, DISPLAY[figure.dimension], low=low, high=high, maturity="verified", sources=sources)
 
 
 def console(piped_width: int = 160) -> Console:

@@ -15,7 +15,7 @@ import typer
 from simulator.errors import InputError
 from simulator.machine import MOST_CHIPS
 from simulator.units import humanise
-from supernode.cli.common import console, print_json
+from supernode.cli.common import console, print_json, quantity_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -263,16 +263,13 @@ def _row(each: LegalSlice) -> dict[str, Any]:
 
     rate = each.link.bandwidth
     ends = (Draw(), Draw({rate.key: rate.si_low}), Draw({rate.key: rate.si_high}))
-    value, low, high = (each.bisection_per_chip_bytes_per_s(draw) for draw in ends)
-    sources = [rate.source] if rate.source else []
-    quantity = {"value": value, "low": low, "high": high, "unit": "B/s", "maturity": "verified", "sources": sources}
     return {
         "chips": each.chips,
         "shape": list(each.shape),
         "kind": each.kind,
         "wraps": list(each.wraps),
         "is_twistable": each.is_twistable,
-        "bisection_per_chip": quantity,
+        "bisection_per_chip": quantity_of([each.bisection_per_chip_bytes_per_s(draw) for draw in ends], rate),
     }
 
 

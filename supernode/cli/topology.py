@@ -13,8 +13,7 @@ import typer
 from simulator.errors import InputError
 from simulator.figures import Draw, Figure, figures_of
 from simulator.files import write_whole
-from simulator.units import DISPLAY
-from supernode.cli.common import console
+from supernode.cli.common import console, quantity_of
 from supernode.cli.slices import Asked, Cut, cut, print_slices, rows_of_slice, shown
 
 if TYPE_CHECKING:
@@ -220,8 +219,8 @@ def _report(wiring: _Wiring) -> dict[str, Any]:
         "links": fabric.physical_links,
         "degree": degree(fabric),
         "links_per_chip": links_per_chip(fabric),
-        "injection": _quantity([injection_bytes_per_s(each) for each in three], inside),
-        "bisection": _quantity([cut_bytes_per_s(each, cut) for each in three], between) | {"cut": cut},
+        "injection": quantity_of([injection_bytes_per_s(each) for each in three], inside),
+        "bisection": quantity_of([cut_bytes_per_s(each, cut) for each in three], between) | {"cut": cut},
         "diameter": far.diameter,
         "mean_distance": far.mean,
         **_structure(three, inside),
@@ -232,10 +231,10 @@ def _report(wiring: _Wiring) -> dict[str, Any]:
         report["slice"] = wiring.cut.facts
         turn = getattr(wiring.entry.fabric, "reconfiguration", None)
         if turn is not None and any(wiring.cut.facts["wraps"]):
-            report["reconfiguration"] = _quantity([turn.si, turn.si_low, turn.si_high], turn)
+            report["reconfiguration"] = quantity_of([turn.si, turn.si_low, turn.si_high], turn)
     if network:
         rates = [injection_bytes_per_s(each, scale_out=True) for each in three]
-        report["network_injection"] = _quantity(rates, between)
+        report["network_injection"] = quantity_of(rates, between)
     return report
 
 
@@ -246,7 +245,7 @@ def _structure(three: Sequence[Fabric], rate: Figure) -> dict[str, Any]:
     fabric = three[0]
     quick = is_quick(fabric)
     return {
-        "all_to_all": _quantity(_all_to_all(three), rate) if quick else None,
+        "all_to_all": quantity_of(_all_to_all(three), rate) if quick else None,
         "path_diversity": path_diversity(fabric) if quick else None,
         "switch_loss": asdict(loss_of_switch(fabric)) if fabric.switches else None,
         "link_loss": asdict(loss_of_link(fabric)),
@@ -278,21 +277,8 @@ def _level(level: Level, bounds: dict[str, tuple[float, float]]) -> dict[str, An
         "links": level.links,
         "hops": level.hops,
         "wraps": level.wraps,
-        "bandwidth": _quantity([level.links * value for value in ends[0]], rate),
-        "latency": _quantity(list(ends[1]), delay),
-    }
-
-
-def _quantity(values: list[float], figure: Figure) -> dict[str, Any]:
-    """A value with its low and high end, from counts that are checked and a figure that has sources."""
-    value, low, high = values
-    return {
-        "value": value,
-        "low": low,
-        "high": high,
-        "unit": DISPLAY[figure.dimension],
-        "maturity": "verified",
-        "sources": [figure.source] if figure.source else [],
+        "bandwidth": quantity_of([level.links * value for value in ends[0]], rate),
+        "latency": quantity_of(list(ends[1]), delay),
     }
 
 
