@@ -15,8 +15,8 @@ from simulator.figures import Draw
 from simulator.machine import Slice, slice_of
 from simulator.serving import estimate
 from simulator.training import kernels, search, step
+from simulator.training.arrays import training_arrays
 from simulator.training.plans import candidate_plans, plan_rows
-from simulator.training.step import training_arrays
 from workloads.program import program
 from workloads.tasks import ServingTask, TrainingTask
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from simulator.errors import Infeasible
 from simulator.figures import Draw
+from simulator.training.arrays import training_arrays
 from simulator.training.plans import candidate_plans, plan_of
-from simulator.training.step import Step, price_plan, training_arrays
+from simulator.training.step import Step, price_plan
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from simulator.collectives import level_rows
-from simulator.compute.chip import chip_row
 from simulator.errors import InputError, InternalError
 from simulator.figures import Draw
+from simulator.training.arrays import training_arrays
+from simulator.training.memory.parts import StepMemory
 from simulator.training.plans import plan_rows
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from simulator.machine import Dtype, Slice
+    from simulator.machine import Slice
     from simulator.plan import Plan
     from simulator.program import Program, Stack
+    from simulator.training.arrays import Arrays
 
 _ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class StepMemory:
-    """Memory of the fullest chip [B]; ``needed_bytes`` is the sum of the parts."""
-
-    weights_bytes: float
-    gradients_bytes: float
-    optimizer_bytes: float
-    activations_bytes: float
-    logits_bytes: float
-    needed_bytes: float
-    available_bytes: float
-
-    @property
-    def fits(self) -> bool:
-        """Whether the chip has room."""
-        return self.needed_bytes <= self.available_bytes
-
-    @property
-    def largest(self) -> str:
-        """Name of the largest part."""
-        parts = {
-            "weights": self.weights_bytes,
-            "gradients": self.gradients_bytes,
-            "optimizer state": self.optimizer_bytes,
-            "activations": self.activations_bytes,
-            "logits": self.logits_bytes,
-        }
-        return max(parts, key=lambda name: parts[name])
 
 
 @dataclass(frozen=True)
@@ -79,53 +47,6 @@ class Step:
     def exposed_communication_s(self) -> float:
         """All communication that shows [s]."""
         return self.tensor_s + self.context_s + self.expert_s + self.data_s + self.pipeline_s
-
-
-class Arrays(NamedTuple):
-    """What the training kernel takes, but for the plans."""
-
-    program: NDArray[np.float64]
-    counts: NDArray[np.float64]
-    work: NDArray[np.float64]
-    chip: NDArray[np.float64]
-    levels: NDArray[np.float64]
-    stack: NDArray[np.float64]
-
-
-def training_arrays(
-    program: Program, part: Slice, stack: Stack, *, sequence: int, batch: int, dtype: Dtype, draw: Draw
-) -> Arrays:
-    """Unpack everything that one step needs into the kernel's arrays.
-
-    Raises
-    ------
-    InputError : the stack has no training part
-    """
-    import numpy as np
-
-    if stack.training is None:
-        raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
-    shares = stack.training
-    counts = np.array(program.counts(), dtype=np.float64)
-    row = np.array(
-        [
-            draw(shares.tensor_exposed),
-            draw(shares.context_exposed),
-            draw(shares.expert_exposed),
-            draw(shares.data_exposed),
-            draw(shares.parameter_gather_exposed),
-            draw(shares.traffic_factor),
-            draw(shares.launch),
-            draw(shares.expert_matmul_factor),
-            draw(shares.step_overhead),
-            draw(shares.jitter),
-            draw(shares.memory_reserve),
-            draw(part.machine.software.collective_launch),
-        ]
-    )
-    work = np.array([sequence, batch], dtype=np.float64)
-    levels = level_rows(part.levels, part.machine.software, draw)
-    return Arrays(program.rows, counts, work, chip_row(part.chip, dtype, draw), levels, row)
 
 
 def step(
@@ -159,10 +80,11 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
     import numpy as np
 
     from simulator.training import kernels
+    from simulator.training.memory import kernels as memory_kernels
     from simulator.training.rows import kernels as columns
 
     price: Any = kernels.step_fast if is_compiled else kernels.step
-    weigh: Any = kernels.fill_memory_fast if is_compiled else kernels.fill_memory
+    weigh: Any = memory_kernels.fill_memory_fast if is_compiled else memory_kernels.fill_memory
     parts, memory = np.empty(10), np.empty(7)
     scratch = np.empty((arrays.levels.shape[0] + 1, arrays.levels.shape[1]))
     row = plan_rows([plan])[0]

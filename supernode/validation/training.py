@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import workloads
 from simulator.figures import Draw
+from simulator.training.arrays import training_arrays
 from simulator.training.plans import plan_rows
-from simulator.training.step import training_arrays
 from supernode.validation.answers import Predicted, Refused, predicted
 from supernode.validation.architecture import architecture
 from supernode.validation.parts import draws, part_of

@@ -1,0 +1,64 @@
+"""What training kernels take beside the plans: a model, its work, a chip, levels and a stack as arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from simulator.collectives import level_rows
+from simulator.compute.chip import chip_row
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simulator.figures import Draw
+    from simulator.machine import Dtype, Slice
+    from simulator.program import Program, Stack
+
+
+class Arrays(NamedTuple):
+    """What the training kernel takes, but for the plans."""
+
+    program: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    work: NDArray[np.float64]
+    chip: NDArray[np.float64]
+    levels: NDArray[np.float64]
+    stack: NDArray[np.float64]
+
+
+def training_arrays(
+    program: Program, part: Slice, stack: Stack, *, sequence: int, batch: int, dtype: Dtype, draw: Draw
+) -> Arrays:
+    """Unpack everything that one step needs into the kernel's arrays.
+
+    Raises
+    ------
+    InputError : the stack has no training part
+    """
+    import numpy as np
+
+    if stack.training is None:
+        raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
+    shares = stack.training
+    counts = np.array(program.counts(), dtype=np.float64)
+    row = np.array(
+        [
+            draw(shares.tensor_exposed),
+            draw(shares.context_exposed),
+            draw(shares.expert_exposed),
+            draw(shares.data_exposed),
+            draw(shares.parameter_gather_exposed),
+            draw(shares.traffic_factor),
+            draw(shares.launch),
+            draw(shares.expert_matmul_factor),
+            draw(shares.step_overhead),
+            draw(shares.jitter),
+            draw(shares.memory_reserve),
+            draw(part.machine.software.collective_launch),
+        ]
+    )
+    work = np.array([sequence, batch], dtype=np.float64)
+    levels = level_rows(part.levels, part.machine.software, draw)
+    return Arrays(program.rows, counts, work, chip_row(part.chip, dtype, draw), levels, row)
