@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simulator.collectives import KINDS, Bounds, Priced, kind_id, price_in
-from simulator.collectives.flow import FlowPriced, flow_price
+from simulator.collectives.flow import FlowPriced, Job, in_step, priced_in_step
 from simulator.collectives.flow_bounds import flow_bounds
 from simulator.collectives.group import group_of
 from simulator.collectives.laid import Laid, algorithms_laid, laid
+from simulator.collectives.over_time import priced_over_time
+from simulator.collectives.patterns import default_routing
 from simulator.errors import InputError, InternalError
 from simulator.fabric import Fabric, capacities, chips_of
 from simulator.faults import check_joined, damaged, read_fault
 from simulator.figures import Draw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     import networkx as nx
     from numpy.typing import NDArray
 
     from simulator.collectives.group import Group
+    from simulator.collectives.in_step import Steps
     from simulator.machine import Link, Slice
     from topologies.schema import MachineEntry, NetworkEntry
 
@@ -38,24 +41,32 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Wired:
-    """A slice as a graph.
+    """A slice as a graph, and what has been solved on it: for all sizes of a sweep.
 
     Parameters
     ----------
     part : the slice
     group : its chips under the stated figures, without the ramp, which is no property of a network
-    fabric : its graph; links carry what software reaches of them, and have their latency
+    whole : its graph; links carry what software reaches of them, and have their latency
+    fabric : the same as it is, without what fails
     reach : share of the bandwidth that software reaches of links inside a machine, and between machines [1]
+    reduces : how many times that is what switches that reduce reach of it [1]
     chips : node of each chip in the order in which ranks fill them
     start_s : software time at the start of every transfer [s]
+    routing : name of the way of routing; empty for the fabric's own
+    solved : schedules whose ranks keep step, solved once; None for those where they cannot
     """
 
     part: Slice
     group: Group
+    whole: Fabric
     fabric: Fabric
     reach: tuple[float, float]
+    reduces: tuple[float, float]
     chips: Whole
     start_s: float
+    routing: str
+    solved: dict[Hashable, Steps | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,6 @@ class FlowAnswer:
     found : what the flow level says, without launch
     closed_s : what the closed form says of this algorithm without its ramp [s]
     differs : why that is another time by design; empty where both are the same on an idle fabric
-    routing : name of the way of routing; empty for the fabric's own
     whole_s : time on the fabric without faults [s]
     """
 
@@ -82,7 +92,6 @@ class FlowAnswer:
     found: FlowPriced
     closed_s: float
     differs: str
-    routing: str
     whole_s: float
 
 
@@ -113,18 +122,25 @@ def graph_of_part(
 
 
 def wire(
-    name: str, part: Slice, *, hypothesis: str = "", shape: tuple[int, ...] = (), is_reduced: bool = False
+    name: str,
+    part: Slice,
+    *,
+    hypothesis: str = "",
+    shape: tuple[int, ...] = (),
+    fails: Sequence[str] = (),
+    routing: str = "",
 ) -> Wired:
     """The graph of a slice of a machine, a name or a file, at the rates that software reaches.
 
     Parameters
     ----------
     shape : of a slice of a torus; empty for the most cubic
-    is_reduced : whether switches reduce, at their own rate, with a start that holds the latency of both ways
+    fails : links and switches that are dead or slow, see :func:`simulator.faults.read_fault`
 
     Raises
     ------
-    InputError : a slice without a graph of its own, or of more than :data:`MOST_CHIPS` chips
+    InputError : a slice without a graph of its own, or of more than :data:`MOST_CHIPS` chips; chips that cannot reach
+        each other, or cannot because of what fails
     """
     import topologies
 
@@ -135,36 +151,41 @@ def wire(
             remedy=f"ask for at most {MOST_CHIPS:,} chips, or the closed form",
         )
     entry, stated = topologies.entry(name, hypothesis), Draw()
-    inner = part.levels[0].link
-    outer = part.machine.network.link
-    values: dict[str, float] = {}
-    shares = []
-    for link in (entry.fabric.link, outer):
-        share = _share(link, stated, is_reduced=is_reduced)
-        values[link.bandwidth.key] = stated(link.bandwidth) * share
-        shares.append(share)
-        if is_reduced:
-            values[link.latency.key] = 0.0
+    inner, outer = part.levels[0].link, part.machine.network.link
+    values = {
+        link.bandwidth.key: stated(link.bandwidth) * stated(link.fraction) for link in (entry.fabric.link, outer)
+    }
     network = topologies.network_entry(part.machine.network.name)
     graph = graph_of_part(entry, network, part, shape, Draw(values))
-    fabric = Fabric.from_graph(graph)
-    start_s = 0.0 if is_reduced else stated(inner.start)
+    whole = Fabric.from_graph(graph)
+    start_s = stated(inner.start)
     if part.machines > 1:
-        fabric = _with_start(fabric, max(0.0, stated(outer.start) - start_s))
+        whole = _with_start(whole, max(0.0, stated(outer.start) - start_s))
+    chips = in_order(graph, whole)
+    check_joined(whole, chips)
+    fabric = damaged(whole, [read_fault(whole, text) for text in fails])
+    check_joined(fabric, chips, where=f"--fail {' '.join(fails)}")
     return Wired(
         part=part,
         group=group_of(part, without_ramp(part)),
+        whole=whole,
         fabric=fabric,
-        reach=(shares[0], shares[1]),
-        chips=_in_order(graph, fabric),
+        reach=(stated(entry.fabric.link.fraction), stated(outer.fraction)),
+        reduces=(_reduces(entry.fabric.link, stated), _reduces(outer, stated)),
+        chips=chips,
         start_s=start_s,
+        routing=routing,
     )
 
 
-def _share(link: Link, draw: Draw, *, is_reduced: bool) -> float:
-    if is_reduced and link.reduction is not None:
-        return draw(link.reduction.fraction)
-    return draw(link.fraction)
+def _reduces(link: Link, draw: Draw) -> float:
+    return draw(link.reduction.fraction) / draw(link.fraction) if link.reduction else 1.0
+
+
+def reducing(wired: Wired, fabric: Fabric) -> Fabric:
+    """A fabric as its switches use it that reduce: at rates of their own, the latency being part of their start."""
+    rate = fabric.bandwidth_bytes_per_s * np.where(fabric.scale_out, wired.reduces[1], wired.reduces[0])
+    return dataclasses.replace(fabric, bandwidth_bytes_per_s=rate, latency_s=np.zeros_like(rate))
 
 
 def without_ramp(part: Slice) -> Draw:
@@ -183,7 +204,7 @@ def _with_start(fabric: Fabric, more_s: float) -> Fabric:
     return dataclasses.replace(fabric, latency_s=fabric.latency_s + np.where(bus, more_s / 2, 0.0))
 
 
-def _in_order(graph: nx.Graph[str], fabric: Fabric) -> Whole:
+def in_order(graph: nx.Graph[str], fabric: Fabric) -> Whole:
     """Chips machine by machine; in it by coordinate, whose last axis runs fastest, or as the graph numbers them."""
     chips = np.flatnonzero(chips_of(fabric)).tolist()
 
@@ -229,53 +250,45 @@ def switches_of(fabric: Fabric, ranks: Whole) -> Whole:
     return np.array(found, dtype=np.int64)
 
 
-def run(
-    wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric, routing: str = ""
-) -> tuple[FlowPriced, Laid]:
-    """Run one algorithm on a graph, which may be damaged; without launch."""
-    switches = switches_of(fabric, wired.chips) if algorithm == "in-network" else np.empty(0, dtype=np.int64)
+def job_of(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric) -> tuple[Job, Laid, Fabric]:
+    """A collective laid out on a graph of :class:`Wired`, and the graph as its algorithm uses it."""
+    if algorithm != "in-network":
+        lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes)
+        return Job(lay.schedule, wired.chips[lay.order], size_bytes, wired.start_s), lay, fabric
+    switches = switches_of(fabric, wired.chips)
     lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes, planes=len(switches))
     members = np.concatenate((wired.chips[lay.order], switches))
-    return flow_price(lay.schedule, fabric, members, size_bytes, start_s=wired.start_s, routing=routing), lay
+    return Job(lay.schedule, members, size_bytes), lay, reducing(wired, fabric)
 
 
-def priced_by_flow(
-    kind: str,
-    size_bytes: float,
-    part: Slice,
-    name: str,
-    *,
-    algorithm: str = "",
-    hypothesis: str = "",
-    shape: tuple[int, ...] = (),
-    fails: Sequence[str] = (),
-    routing: str = "",
-) -> FlowAnswer:
+def run(
+    wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric
+) -> tuple[FlowPriced, Laid]:
+    """Run one algorithm on a graph of :class:`Wired`, the whole one or that which is left; without launch."""
+    job, lay, used = job_of(wired, kind, algorithm, size_bytes, fabric)
+    key = (fabric is wired.whole, kind, algorithm, lay.chunks)
+    if key not in wired.solved:
+        wired.solved[key] = in_step(job, used, routing=wired.routing)
+    steps = wired.solved[key]
+    if steps is not None:
+        return priced_in_step(steps, job, used), lay
+    return priced_over_time([job], used, None, wired.routing or default_routing(used), 0.0)[0], lay
+
+
+def priced_by_flow(kind: str, size_bytes: float, wired: Wired, *, algorithm: str = "") -> FlowAnswer:
     """Price one collective on the graph of its slice.
-
-    Parameters
-    ----------
-    name : of the machine, or its file
-    fails : links and switches that are dead or slow, see :func:`simulator.faults.read_fault`
 
     Raises
     ------
-    InputError : see :func:`wire` and :func:`simulator.collectives.laid.laid`; faults that cut chips off
+    InputError : see :func:`simulator.collectives.laid.laid`
     InternalError : the result is below a lower bound
     """
     kind = KINDS[kind_id(kind)]
-    stated = price_in(group_of(part, without_ramp(part)), kind, size_bytes, algorithm=algorithm)
-    taken = chosen(kind, price_in(group_of(part), kind, size_bytes, algorithm=algorithm), is_named=bool(algorithm))
-    wired = wire(name, part, hypothesis=hypothesis, shape=shape, is_reduced=taken == "in-network")
-    faults = [read_fault(wired.fabric, text) for text in fails]
-    check_joined(wired.fabric, wired.chips)
-    whole, lay = run(wired, kind, taken, size_bytes, wired.fabric, routing)
-    found, fabric = whole, wired.fabric
-    if faults:
-        fabric = damaged(wired.fabric, faults)
-        check_joined(fabric, wired.chips, where=f"--fail {' '.join(fails)}")
-        found, _ = run(wired, kind, taken, size_bytes, fabric, routing)
-    bounds = bounds_here(wired, kind, taken, size_bytes, fabric, found)
+    stated = price_in(wired.group, kind, size_bytes, algorithm=algorithm)
+    taken = chosen(kind, price_in(group_of(wired.part), kind, size_bytes, algorithm=algorithm), is_named=bool(algorithm))
+    whole, lay = run(wired, kind, taken, size_bytes, wired.whole)
+    found = whole if wired.fabric is wired.whole else run(wired, kind, taken, size_bytes, wired.fabric)[0]
+    bounds = bounds_here(wired, kind, taken, size_bytes, found)
     return FlowAnswer(
         seconds=checked(wired, kind, taken, found.seconds, bounds),
         algorithm=taken,
@@ -284,15 +297,13 @@ def priced_by_flow(
         found=found,
         closed_s=stated.by_algorithm[taken],
         differs=lay.differs,
-        routing=routing,
         whole_s=as_called(wired, taken, whole.seconds),
     )
 
 
-def bounds_here(
-    wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric, found: FlowPriced
-) -> Bounds:
+def bounds_here(wired: Wired, kind: str, algorithm: str, size_bytes: float, found: FlowPriced) -> Bounds:
     """The bounds of a collective on a graph whose links have all that the hardware gives."""
+    fabric = wired.fabric
     reach = np.where(fabric.scale_out, wired.reach[1], wired.reach[0])
     capacity = capacities(fabric) / reach
     bounds = flow_bounds(kind_id(kind), size_bytes, algorithm, fabric, wired.chips, capacity, found.loads)
