@@ -15,6 +15,7 @@ from simulator.figures import Figure, Source, figures_of, settle_all
 from simulator.figures import Kind as FigureKind
 from simulator.files import parse_toml, read_text
 from simulator.machine import Dates
+from topologies.fabrics import tag_of
 
 if TYPE_CHECKING:
     from topologies.schema import Alternative, MachineEntry, Published
@@ -162,7 +163,7 @@ def machine_shown(name: str, hypothesis: str = "", *, with_chip: bool = False) -
         chosen = next(each for each in entry.hypotheses if each.name == hypothesis)
         reading = f"{hypothesis}, weight {chosen.weight:g}: {chosen.reason}"
     facts = {"chip": f"{entry.chips:,} x {entry.chip}", "vendor": entry.vendor, "network": entry.network}
-    facts |= {"fabric": _builder(entry.fabric), "published": _counts(entry.published)}
+    facts |= {"fabric": tag_of(entry.fabric), "published": _counts(entry.published)}
     facts |= {"allocation": f"{entry.allocation.unit} of {entry.allocation.chips} chips", "reading": reading}
     facts |= {"algorithms": ", ".join(getattr(entry.software, "algorithms", ()))}
     facts |= {"stacks": ", ".join(entry.stacks.values()), "power": entry.power_basis, "note": entry.note}
@@ -281,13 +282,9 @@ def _reading(hypothesis: Alternative) -> Reading:
     figures = dict(hypothesis.figures)
     builder = ""
     if hypothesis.fabric is not None:
-        builder = _builder(hypothesis.fabric)
+        builder = tag_of(hypothesis.fabric)
         figures |= _by_path(figures_of(hypothesis.fabric))
     return Reading(hypothesis.name, hypothesis.weight, hypothesis.reason, builder, figures)
-
-
-def _builder(fabric: Any) -> str:
-    return str(fabric.__struct_config__.tag)
 
 
 def _counts(published: Published | None) -> str:

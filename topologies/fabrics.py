@@ -269,3 +269,8 @@ MachineFabric = (
     | EdgeList
 )
 NetworkFabric = RailFatTree
+
+
+def tag_of(fabric: MachineFabric | NetworkFabric) -> str:
+    """The kind of a fabric, as files name it: ``builder = "…"``."""
+    return str(fabric.__struct_config__.tag)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from simulator.structure import Structure
 from topologies import load
-from topologies.fabrics import MachineFabric
+from topologies.fabrics import MachineFabric, tag_of
 from topologies.schema import MachineEntry
 
 
@@ -66,7 +66,7 @@ def _row(entry: MachineEntry, hypothesis: str, fabric: MachineFabric) -> Row:
         machine=entry.name,
         title=entry.title,
         hypothesis=hypothesis,
-        builder=str(fabric.__struct_config__.tag),
+        builder=tag_of(fabric),
         chips=built.chips,
         switches=built.switches,
         edges=built.edges,

@@ -197,6 +197,7 @@ def _numbered(fabric: Torus, part: LegalSlice, text: str) -> tuple[list[int], in
 def _cut_of_counts(entry: MachineEntry, fabric: MachineFabric, wanted: tuple[int, ...], where: str) -> Cut:
     """A number of chips of a fabric that has no shapes."""
     from topologies.builders import builder_of, part_of
+    from topologies.fabrics import tag_of
 
     def graph(draw: Draw) -> nx.Graph[str]:
         return builder_of(part).graph(part, draw)
@@ -209,7 +210,7 @@ def _cut_of_counts(entry: MachineEntry, fabric: MachineFabric, wanted: tuple[int
     part = part_of(fabric, wanted[0])
     facts: dict[str, Any] = {
         "shape": None,
-        "kind": str(part.__struct_config__.tag),
+        "kind": tag_of(part),
         "wraps": [],
         "is_twistable": False,
         "is_twisted": False,

@@ -203,7 +203,8 @@ def test_a_slice_of_a_fixed_torus_is_closed_only_along_the_axes_that_it_spans():
 def test_slices_of_a_fixed_torus_have_the_diameter_and_injection_of_their_graphs(chips):
     frozen = Fabric.from_graph(fixed_torus.slice_graph(V6E, fixed_torus.shapes(V6E, chips)[0]))
     levels = BUILDERS["fixed-torus"].levels(V6E, chips)
-    assert diameter(frozen) == sum(level.size // 2 if level.wraps else level.size - 1 for level in levels)
+    assert diameter(frozen) == sum(level.farthest_hops for level in levels)
+    assert links_per_chip(frozen) == sum(level.neighbours for level in levels)
     assert injection_of_levels(levels) == pytest.approx(injection_bytes_per_s(frozen))
     assert frozen.is_vertex_transitive == (chips in {4, 256})
     everywhere = distances(dataclasses.replace(frozen, is_vertex_transitive=False))
@@ -357,9 +358,10 @@ def test_injection_of_the_levels_equals_that_of_the_graph(tag, graphs):
 def test_injection_and_diameter_of_torus_slices_equal_those_of_their_graphs(chips):
     shape = shapes(IRONWOOD, chips)[0]
     levels = BUILDERS["torus"].levels(IRONWOOD, chips)
-    frozen = Fabric.from_graph(slice_graph(IRONWOOD, shape, wraps=chips >= 64))
+    frozen = Fabric.from_graph(slice_graph(IRONWOOD, shape))
     assert injection_of_levels(levels) == pytest.approx(injection_bytes_per_s(frozen), rel=1e-12)
-    assert diameter(frozen) == sum(level.size // 2 if level.wraps else level.size - 1 for level in levels)
+    assert diameter(frozen) == sum(level.farthest_hops for level in levels)
+    assert links_per_chip(frozen) == sum(level.neighbours for level in levels)
 
 
 @pytest.mark.parametrize("tag", sorted(BUILDERS))

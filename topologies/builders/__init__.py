@@ -45,7 +45,7 @@ from topologies.builders.slices import (
     levels_of_shape,
 )
 from topologies.builders.torus import check_twist, shapes, slice_graph, twist_of, twistable, twisted
-from topologies.fabrics import MachineFabric, NetworkFabric
+from topologies.fabrics import MachineFabric, NetworkFabric, tag_of
 
 BUILDERS: dict[str, Builder] = {
     "torus": Builder(torus.graph, torus.arrays, torus.levels, torus.legal_chips),
@@ -76,16 +76,16 @@ NETWORK_BUILDERS: dict[str, NetworkBuilder] = {
 
 def builder_of(fabric: MachineFabric) -> Builder:
     """The builder of a machine's fabric."""
-    return BUILDERS[_tag(fabric, BUILDERS)]
+    return BUILDERS[_known(fabric, BUILDERS)]
 
 
 def network_builder_of(fabric: NetworkFabric) -> NetworkBuilder:
     """The builder of a network's fabric."""
-    return NETWORK_BUILDERS[_tag(fabric, NETWORK_BUILDERS)]
+    return NETWORK_BUILDERS[_known(fabric, NETWORK_BUILDERS)]
 
 
-def _tag(fabric: MachineFabric | NetworkFabric, known: dict[str, Builder] | dict[str, NetworkBuilder]) -> str:
-    tag = str(fabric.__struct_config__.tag)
+def _known(fabric: MachineFabric | NetworkFabric, known: dict[str, Builder] | dict[str, NetworkBuilder]) -> str:
+    tag = tag_of(fabric)
     if tag not in known:
         raise unknown_name("builder", tag, known)
     return tag

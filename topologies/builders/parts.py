@@ -25,6 +25,7 @@ from topologies.fabrics import (
     StarPlanes,
     SwitchedSleds,
     TwoTierPlanes,
+    tag_of,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def part_of(fabric: MachineFabric, chips: int) -> MachineFabric:
     ------
     InputError : a kind of fabric without parts
     """
-    tag = str(fabric.__struct_config__.tag)
+    tag = tag_of(fabric)
     if tag not in PARTS:
         raise InputError(
             f"{chips} chips of a fabric of kind {tag} have no graph of their own",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ from simulator.errors import InputError
 from simulator.figures import Draw
 from topologies.builders import fixed_torus, torus
 from topologies.builders.lattice import Shape, kind_of, written
-from topologies.fabrics import FixedTorus, Torus
+from topologies.fabrics import FixedTorus, Torus, tag_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -76,16 +78,112 @@ def legal_slices(fabric: MachineFabric) -> list[LegalSlice]:
     ------
     InputError : a torus of more cubes than are worth listing
     """
-    if isinstance(fabric, Torus):
-        cubes = math.prod(fabric.dims) // math.prod(fabric.cube)
-        if cubes > MOST_LISTED:
-            raise InputError(
-                f"the slices of {cubes:,} cubes are too many to list", remedy=f"list those of up to {MOST_LISTED:,}"
-            )
-        return [_of_cubes(fabric, shape) for shape in torus.legal_shapes(fabric)]
-    if isinstance(fabric, FixedTorus):
-        return [_of_box(fabric, shape) for shape in fixed_torus.legal_shapes(fabric)]
-    return []
+    shaped = SHAPED.get(tag_of(fabric))
+    return [shaped.part(fabric, shape) for shape in shaped.legal_shapes(fabric)] if shaped else []
+
+
+def legal_slice(fabric: MachineFabric, shape: Shape, *, where: str = "") -> LegalSlice:
+    """The legal slice of this shape, whichever way round its sides are named where that makes no difference.
+
+    Raises
+    ------
+    InputError : the fabric is no torus or has other axes; no slice has this shape: names the largest legal one inside
+        it and the smallest around it
+    """
+    name = written(shape)
+    if not isinstance(fabric, Torus | FixedTorus):
+        raise InputError(
+            f"{name} is a shape, and slices of a {tag_of(fabric)} fabric have none",
+            where=where,
+            remedy="write a number of chips",
+        )
+    axes = len(fabric.dims)
+    if len(shape) != axes:
+        raise InputError(
+            f"{name} has {len(shape)} sides, slices of this machine have {axes}",
+            where=where,
+            remedy=f"write {axes} sides, as in {written(fabric.dims)}",
+        )
+    shaped = SHAPED[tag_of(fabric)]
+    alike = shaped.alike(fabric)
+    wanted = torus.ascending(shape, alike)
+    same = shaped.shapes(fabric, math.prod(shape))
+    found = next((each for each in same if torus.ascending(each, alike) == wanted), None)
+    if found is None:
+        nearest = _neighbours(shaped.legal_shapes(fabric), shape)
+        raise InputError(
+            f"{name} is no legal slice of {shaped.what(fabric)}", where=where, remedy=f"try {' or '.join(nearest)}"
+        )
+    return shaped.part(fabric, found)
+
+
+def legal_slice_of_chips(fabric: Torus | FixedTorus, chips: int, *, where: str = "") -> LegalSlice:
+    """The most cubic legal slice of this many chips.
+
+    Raises
+    ------
+    InputError : no slice has this many: names the nearest numbers, with their most cubic shapes
+    """
+    shaped = SHAPED[tag_of(fabric)]
+    found = shaped.shapes(fabric, chips)
+    if not found:
+        legal = shaped.legal_chips(fabric)
+        counts = [*[each for each in legal if each < chips][-1:], *[each for each in legal if each > chips][:1]]
+        nearest = [f"{count} ({written(shaped.shapes(fabric, count)[0])})" for count in counts]
+        raise InputError(f"{chips} chips are no legal slice", where=where, remedy=f"try {' or '.join(nearest)}")
+    return shaped.part(fabric, found[0])
+
+
+def levels_of_shape(fabric: MachineFabric, shape: Shape) -> tuple[Level, ...]:
+    """The levels of the legal slice of this shape, innermost first; see :func:`legal_slice`."""
+    part = legal_slice(fabric, shape)
+    return SHAPED[tag_of(fabric)].levels(fabric, part.shape)
+
+
+def graph_of(fabric: Torus | FixedTorus, part: LegalSlice, draw: Draw | None = None) -> nx.Graph[str]:
+    """The graph of a legal slice."""
+    return SHAPED[tag_of(fabric)].graph(fabric, part.shape, draw=draw)
+
+
+def arrays_of(fabric: Torus | FixedTorus, part: LegalSlice, draw: Draw | None = None) -> Fabric:
+    """The graph of a legal slice in arrays."""
+    return SHAPED[tag_of(fabric)].arrays(fabric, part.shape, draw=draw)
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """How slices of one kind of torus are told by their shape.
+
+    Parameters
+    ----------
+    what : ``what(fabric)`` -> what slices are cut from, as error messages name it
+    legal_chips : ``legal_chips(fabric)`` -> every legal number of chips, ascending
+    legal_shapes : ``legal_shapes(fabric)`` -> every legal shape, chips ascending, the most cubic first
+    shapes : ``shapes(fabric, chips)`` -> those of so many chips
+    alike : ``alike(fabric)`` -> a number for each axis, the same for axes between which a shape may be turned
+    part : ``part(fabric, shape)`` -> the slice of a legal shape
+    levels : ``levels(fabric, shape)`` -> its levels, innermost first
+    graph, arrays : ``graph(fabric, shape, draw=None)`` -> how it is wired
+    """
+
+    what: Callable[..., str]
+    legal_chips: Callable[..., tuple[int, ...]]
+    legal_shapes: Callable[..., list[Shape]]
+    shapes: Callable[..., list[Shape]]
+    alike: Callable[..., Shape]
+    part: Callable[..., LegalSlice]
+    levels: Callable[..., tuple[Level, ...]]
+    graph: Callable[..., nx.Graph[str]]
+    arrays: Callable[..., Fabric]
+
+
+def _few_shapes(fabric: Torus) -> list[Shape]:
+    cubes = math.prod(fabric.dims) // math.prod(fabric.cube)
+    if cubes > MOST_LISTED:
+        raise InputError(
+            f"the slices of {cubes:,} cubes are too many to list", remedy=f"list those of up to {MOST_LISTED:,}"
+        )
+    return torus.legal_shapes(fabric)
 
 
 def _of_cubes(fabric: Torus, shape: Shape) -> LegalSlice:
@@ -99,90 +197,37 @@ def _of_box(fabric: FixedTorus, shape: Shape) -> LegalSlice:
     return LegalSlice(shape, wraps, shares, fabric.link, is_twistable=False)
 
 
-def legal_slice(fabric: MachineFabric, shape: Shape, *, where: str = "") -> LegalSlice:
-    """The legal slice of this shape, whichever way round its sides are named where that makes no difference.
-
-    Raises
-    ------
-    InputError : the fabric is no torus or has other axes; no slice has this shape: names the largest legal one inside
-        it and the smallest around it
-    """
-    name = written(shape)
-    if not isinstance(fabric, Torus | FixedTorus):
-        tag = str(fabric.__struct_config__.tag)
-        raise InputError(
-            f"{name} is a shape, and slices of a {tag} fabric have none", where=where, remedy="write a number of chips"
-        )
-    axes = len(fabric.dims)
-    if len(shape) != axes:
-        raise InputError(
-            f"{name} has {len(shape)} sides, slices of this machine have {axes}",
-            where=where,
-            remedy=f"write {axes} sides, as in {written(fabric.dims)}",
-        )
-    chips = math.prod(shape)
-    wanted = _named(fabric, shape)
-    same = torus.shapes(fabric, chips) if isinstance(fabric, Torus) else fixed_torus.shapes(fabric, chips)
-    found = next((each for each in same if _named(fabric, each) == wanted), None)
-    if found is None:
-        cut_from = torus.what(fabric) if isinstance(fabric, Torus) else fixed_torus.what(fabric)
-        nearest = _neighbours([each.shape for each in legal_slices(fabric)], shape)
-        raise InputError(f"{name} is no legal slice of {cut_from}", where=where, remedy=f"try {' or '.join(nearest)}")
-    return _of_cubes(fabric, found) if isinstance(fabric, Torus) else _of_box(fabric, found)
+def _alike(fabric: FixedTorus) -> Shape:
+    """Axes are alike that are as long, close alike and have the same share of a link."""
+    axes = list(zip(fabric.dims, fixed_torus.wraps(fabric, fabric.dims), fixed_torus.shares(fabric), strict=True))
+    return tuple(axes.index(axis) for axis in axes)
 
 
-def legal_slice_of_chips(fabric: Torus | FixedTorus, chips: int, *, where: str = "") -> LegalSlice:
-    """The most cubic legal slice of this many chips.
-
-    Raises
-    ------
-    InputError : no slice has this many: names the nearest numbers, with their most cubic shapes
-    """
-
-    def of(count: int) -> list[Shape]:
-        return torus.shapes(fabric, count) if isinstance(fabric, Torus) else fixed_torus.shapes(fabric, count)
-
-    if not of(chips):
-        legal = torus.legal_chips(fabric) if isinstance(fabric, Torus) else fixed_torus.legal_chips(fabric)
-        counts = [*[each for each in legal if each < chips][-1:], *[each for each in legal if each > chips][:1]]
-        nearest = [f"{count} ({written(of(count)[0])})" for count in counts]
-        raise InputError(f"{chips} chips are no legal slice", where=where, remedy=f"try {' or '.join(nearest)}")
-    return legal_slice(fabric, of(chips)[0])
-
-
-def levels_of_shape(fabric: MachineFabric, shape: Shape) -> tuple[Level, ...]:
-    """The levels of the legal slice of this shape, innermost first; see :func:`legal_slice`."""
-    named = legal_slice(fabric, shape).shape
-    if isinstance(fabric, Torus):
-        return torus.levels_of_shape(fabric, named)
-    if isinstance(fabric, FixedTorus):
-        return fixed_torus.levels_of_shape(fabric, named)
-    return ()
-
-
-def graph_of(fabric: Torus | FixedTorus, part: LegalSlice, draw: Draw | None = None) -> nx.Graph[str]:
-    """The graph of a legal slice."""
-    if isinstance(fabric, Torus):
-        return torus.slice_graph(fabric, part.shape, wraps=all(part.wraps), draw=draw)
-    return fixed_torus.slice_graph(fabric, part.shape, draw=draw)
-
-
-def arrays_of(fabric: Torus | FixedTorus, part: LegalSlice, draw: Draw | None = None) -> Fabric:
-    """The graph of a legal slice in arrays."""
-    if isinstance(fabric, Torus):
-        return torus.slice_arrays(fabric, part.shape, wraps=all(part.wraps), draw=draw)
-    return fixed_torus.slice_arrays(fabric, part.shape, draw=draw)
-
-
-def _named(fabric: MachineFabric, shape: Shape) -> Shape:
-    """One name for all rotations of a shape that are the same slice: sides ascend among axes that are alike."""
-    if isinstance(fabric, Torus):
-        return torus.ascending(shape, fabric.cube)
-    if isinstance(fabric, FixedTorus):
-        wraps = fabric.wraps or (True,) * len(fabric.dims)
-        alike = list(zip(fabric.dims, wraps, fixed_torus.shares(fabric), strict=True))
-        return torus.ascending(shape, tuple(alike.index(axis) for axis in alike))
-    return shape
+SHAPED: dict[str, Shaped] = {
+    "torus": Shaped(
+        what=torus.what,
+        legal_chips=torus.legal_chips,
+        legal_shapes=_few_shapes,
+        shapes=torus.shapes,
+        alike=operator.attrgetter("cube"),
+        part=_of_cubes,
+        levels=torus.levels_of_shape,
+        graph=torus.slice_graph,
+        arrays=torus.slice_arrays,
+    ),
+    "fixed-torus": Shaped(
+        what=fixed_torus.what,
+        legal_chips=fixed_torus.legal_chips,
+        legal_shapes=fixed_torus.legal_shapes,
+        shapes=fixed_torus.shapes,
+        alike=_alike,
+        part=_of_box,
+        levels=fixed_torus.levels_of_shape,
+        graph=fixed_torus.slice_graph,
+        arrays=fixed_torus.slice_arrays,
+    ),
+}
+"""Tag of the fabric struct -> how its slices are told by shape; other fabrics have slices by number of chips alone."""
 
 
 def _neighbours(known: list[Shape], shape: Shape) -> list[str]:

@@ -30,8 +30,8 @@ def graph(fabric: Torus, draw: Draw | None = None) -> nx.Graph[str]:
     return slice_graph(fabric, fabric.dims, draw=draw)
 
 
-def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw | None = None) -> nx.Graph[str]:
-    """A slice of ``shape`` chips as a torus, or as a mesh where ``wraps`` is false.
+def slice_graph(fabric: Torus, shape: Shape, *, wraps: bool | None = None, draw: Draw | None = None) -> nx.Graph[str]:
+    """A slice of ``shape`` chips, a torus where ``wraps`` is true, else a mesh; as :func:`closes` has it if not said.
 
     An axis of two chips that wraps has two parallel links where longer ones have two neighbours. Cuts lie across the
     axes of even length, which halve the chips; across all where none is even.
@@ -44,13 +44,14 @@ def arrays(fabric: Torus, draw: Draw | None = None) -> Fabric:
     return slice_arrays(fabric, fabric.dims, draw=draw)
 
 
-def slice_arrays(fabric: Torus, shape: Shape, *, wraps: bool = True, draw: Draw | None = None) -> Fabric:
+def slice_arrays(fabric: Torus, shape: Shape, *, wraps: bool | None = None, draw: Draw | None = None) -> Fabric:
     """What :func:`slice_graph` makes, in arrays."""
     lattice = _plain(fabric, shape, wraps=wraps)
     return lattice_arrays(lattice, fabric.link, title=_title(lattice), draw=draw)
 
 
-def _plain(fabric: Torus, shape: Shape, *, wraps: bool) -> Lattice:
+def _plain(fabric: Torus, shape: Shape, *, wraps: bool | None) -> Lattice:
+    wraps = closes(fabric, shape) if wraps is None else wraps
     return Lattice(shape, fabric.cube, (wraps,) * len(shape), (1.0,) * len(shape))
 
 
