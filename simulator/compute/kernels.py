@@ -37,7 +37,25 @@ def attention_seconds(tokens, context, score_width, value_width, chip):
 
 @register_jitable
 def causal_context(sequence, window):
-    """Mean number of keys that a causal query sees in a sequence, at most ``window`` of them (0: all)."""
+    """Mean number of keys that a causal query sees in a sequence.
+
+    ``window`` is the most of the last keys that it sees (0: all); negative where the sequence is cut into chunks of
+    that many keys, which do not see each other.
+    """
+    if window < 0 and -window < sequence:
+        whole = sequence // -window
+        rest = sequence + whole * window
+        return (whole * window * window + rest * rest) / (2 * sequence)
     if window <= 0 or window >= sequence:
         return sequence / 2
     return window * (1 - window / (2 * sequence))
+
+
+@register_jitable
+def decode_context(context, window):
+    """Mean number of keys that a token sees which is decoded after ``context`` others; see :func:`causal_context`."""
+    if window < 0 and -window < context:
+        return -window / 2
+    if window <= 0:
+        return context
+    return min(context, window)

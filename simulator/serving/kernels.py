@@ -22,6 +22,7 @@ from simulator.compute.kernels import (
     VECTOR_PEAK,
     WIDTH,
     causal_context,
+    decode_context,
     matmul_seconds,
 )
 from simulator.training.kernels import group_seconds
@@ -105,9 +106,7 @@ def iteration(program, counts, chip, levels, stack, tensor, copies, tokens, sequ
         row = program[i]
         seconds = 0.0
         if row[KIND] == ATTENTION:
-            seen = causal_context(context, row[WINDOW]) if causal else context
-            if row[WINDOW] > 0 and not causal:
-                seen = min(seen, row[WINDOW])
+            seen = causal_context(context, row[WINDOW]) if causal else decode_context(context, row[WINDOW])
             score, value = row[N], row[K]
             if not causal and counts[DECODE_SCORE] > 0:
                 # latent attention decodes on the cached latents themselves, with the up-projections absorbed
