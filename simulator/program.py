@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 Some = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
+MOST_MTP_LAYERS = 8
 
 
 class LatentAttention(Entry, frozen=True):
@@ -35,7 +36,8 @@ class LatentAttention(Entry, frozen=True):
 class Experts(Entry, frozen=True):
     """Mixture of experts: ``count`` routed experts of width ``ffn``, ``active`` per token, ``shared`` always on.
 
-    The first ``dense_layers`` layers have a dense MLP instead; ``router_bias``: the router adds a number per expert.
+    The first ``dense_layers`` layers have a dense MLP instead, and after them every layer but each ``every``-th;
+    ``router_bias``: the router adds a number per expert.
     """
 
     count: Size
@@ -43,6 +45,7 @@ class Experts(Entry, frozen=True):
     ffn: Size
     shared: Some = 0
     dense_layers: Some = 0
+    every: Size = 1
     router_bias: bool = False
 
 
@@ -60,7 +63,25 @@ class Published(Entry, frozen=True):
 
 
 class Transformer(Entry, frozen=True):
-    """A decoder-only transformer's architecture; every count is per layer where that makes sense."""
+    """A decoder-only transformer's architecture; every count is per layer where that makes sense.
+
+    Parameters
+    ----------
+    context : longest sequence [1]
+    published : what the authors state; only a model of one's own does without
+    gated : the MLP has a gate beside its input matrix (SwiGLU, GeGLU)
+    tied : the output matrix is the input embedding
+    learned_positions : a table of positions is added to the embedding; rotation and ALiBi hold no parameters
+    biases : which matrices have them
+    norms_per_layer, norm_biases : how many norms a layer has, and whether they shift as well as scale
+    qk_norm : a norm of one head's size on queries and one on keys
+    parallel : attention and MLP read the same norm and their outputs are added up at once (PaLM, section 2)
+    window, windowed_layers : most keys that a query sees in so many of the layers [1]; 0: all
+    chunked : those layers cut the sequence into chunks of ``window`` tokens rather than slide
+    attention_sinks : a learned number per head joins the softmax
+    mtp_layers : multi-token prediction modules that are trained along (DeepSeek-V3, section 2.2); published counts
+        leave them out [1]
+    """
 
     name: Name
     title: Said
@@ -72,7 +93,7 @@ class Transformer(Entry, frozen=True):
     ffn: Size
     vocab: Size
     context: Size
-    published: Published
+    published: Published | None = None
     gated: bool = True
     tied: bool = False
     learned_positions: bool = False
@@ -80,9 +101,12 @@ class Transformer(Entry, frozen=True):
     norms_per_layer: Some = 2
     norm_biases: bool = False
     qk_norm: bool = False
+    parallel: bool = False
     window: Some = 0
     windowed_layers: Some = 0
+    chunked: bool = False
     attention_sinks: bool = False
+    mtp_layers: Annotated[int, msgspec.Meta(ge=0, le=MOST_MTP_LAYERS)] = 0
     latent: LatentAttention | None = None
     experts: Experts | None = None
     aliases: tuple[Name, ...] = ()
@@ -98,6 +122,7 @@ WHOLE, COLUMNS, ROWS = range(3)
 """SHARD: how tensor parallelism splits a matmul: not at all, N / tp, or K / tp."""
 EVERY_LAYER, DENSE_LAYER, MOE_LAYER, HEAD = range(4)
 """SCOPE: which layers run the operator; HEAD is the logits on the last stage."""
+# WINDOW: most of the last keys that a query sees (0: all), negative: size of the chunks that do not see each other.
 
 
 @dataclass(frozen=True)
@@ -108,6 +133,7 @@ class Program:
     ----------
     rows : (operators, 8) float64, columns KIND, N, K, SHARD, LAYERS, SCOPE, WINDOW, ACTIVE as above; ACTIVE is how
         many experts a token visits (1 for the rest), LAYERS how many layers hold the operator
+    layers, moe_layers : of the model and its multi-token prediction modules; those of them with experts [1]
     parameters, active_parameters : in all and per token [1]
     embedding_parameters : of the input embedding and, if untied, the output matrix [1]
     split_parameters_per_layer : attention and dense-MLP parameters that tensor parallelism splits, mean of a layer [1]
@@ -119,13 +145,14 @@ class Program:
 
     model: Transformer
     rows: NDArray[np.float64]
+    layers: int
+    moe_layers: int
     parameters: float
     active_parameters: float
     embedding_parameters: float
     split_parameters_per_layer: float
     whole_parameters_per_layer: float
     expert_parameters_per_layer: float
-    moe_layers: int
     kv_values_per_token: float
     kv_window_values_per_token: float
 
@@ -134,7 +161,7 @@ class Program:
         model, experts = self.model, self.model.experts
         return (
             model.hidden,
-            model.layers,
+            self.layers,
             self.moe_layers,
             experts.count if experts else 1,
             experts.active if experts else 1,

@@ -11,7 +11,7 @@ import msgspec
 from simulator.errors import InputError, unknown_name
 from simulator.figures import Source, figures_of, settle_all
 from simulator.files import read_toml
-from simulator.program import Stack, Transformer
+from simulator.program import Published, Stack, Transformer
 from workloads.program import count
 from workloads.tasks import ClusterTask, ServingTask, Task, TaskFile, TrainingTask, read_task
 
@@ -128,9 +128,11 @@ def _named_task(name: str) -> Task:
 
 def _read_model(path: Path) -> Transformer:
     found = read_toml(path, Transformer)
-    _check_source(found.published.source, f"{path}: published.source")
     _check_aliases(found, str(path))
     _check_architecture(found, str(path))
+    if found.published:
+        _check_source(found.published.source, f"{path}: published.source")
+        _check_published(found, found.published, str(path))
     return found
 
 
@@ -224,22 +226,33 @@ def _check_architecture(found: Transformer, where: str) -> None:
             where=f"{where}: experts.active",
             remedy="active is at most count",
         )
-    if experts and experts.dense_layers >= found.layers:
+    if found.chunked and not found.window:
+        raise InputError("chunks without a window", where=f"{where}: chunked", remedy="state window, the size of a chunk")
+    if experts and experts.dense_layers + experts.every > found.layers:
         raise InputError(
-            f"{experts.dense_layers} dense layers leave no layer of {found.layers} to the experts",
-            where=f"{where}: experts.dense_layers",
-            remedy="fewer dense_layers, or no [experts]",
+            f"{experts.dense_layers} dense layers and one of every {experts.every} leave no layer of {found.layers} "
+            "to the experts",
+            where=f"{where}: experts.{'every' if experts.every > 1 else 'dense_layers'}",
+            remedy="fewer dense_layers, a smaller every, or no [experts]",
         )
-    counts = count(found)
-    counted, stated = counts.parameters, found.published.parameters
-    if counted > LARGEST_PARAMETERS or abs(counted - stated) > TOLERANCE * stated:
+    if (counted := count(found).parameters) > LARGEST_PARAMETERS:
+        raise InputError(
+            f"the architecture holds {counted:.5g} parameters", where=where, remedy=f"at most {LARGEST_PARAMETERS:g}"
+        )
+
+
+def _check_published(found: Transformer, published: Published, where: str) -> None:
+    """Refuse an architecture whose own count misses the published one, which leaves prediction modules out."""
+    counts = count(msgspec.structs.replace(found, mtp_layers=0))
+    counted, stated = counts.parameters, published.parameters
+    if abs(counted - stated) > TOLERANCE * stated:
         raise InputError(
             f"the architecture holds {counted:.5g} parameters, published are {stated:.5g}",
             where=f"{where}: published.parameters",
             remedy="mend the architecture, or state the parameters of the decoder alone",
         )
-    active, stated = counted - counts.idle, found.published.active
-    if not found.published.active_has_embedding:
+    active, stated = counted - counts.idle, published.active
+    if not published.active_has_embedding:
         active -= counts.embedding
     if abs(active - stated) > TOLERANCE * stated:
         raise InputError(

@@ -21,13 +21,20 @@ shared experts in, out   matmul         a dense MLP of width shared x expert ffn
 routed experts in, out   expert matmul  a dense MLP, for one expert; ACTIVE = experts    columns, MoE layers
                                         that a token visits                              rows
 logits                   matmul         vocab                      hidden                columns  head (LAYERS = 1)
+prediction module        matmul         hidden                     2 hidden              columns  head (LAYERS = 1)
 norms and residuals      traffic        2 norms_per_layer          0                     whole    every layer
 activation, dispatch     traffic        0                          see below             whole    dense; MoE layers
 final norm, loss         traffic        2                          4 vocab / hidden      whole    head (LAYERS = 1)
+norms of a module        traffic        4                          0                     whole    head (LAYERS = 1)
 =======================  =============  =========================  ====================  =======  ====================
 
 A token costs 2 N K FLOPs in a matmul, 2 N K ACTIVE in an expert matmul, and in the attention core 2 (N + K) for each
-position that it sees (at most WINDOW, where that is not 0; half the sequence on average under a causal mask).
+position that it sees (at most WINDOW, where that is not 0; half the sequence on average under a causal mask; where
+WINDOW is negative, half a chunk of that size).
+
+A multi-token prediction module is one more layer like the last (so LAYERS counts it), with a product that joins the
+layer's input with the next token's embedding, two norms before it, and the logits once more; embedding and output
+matrix are those of the model (DeepSeek-V3, arXiv 2412.19437, section 2.2).
 
 Traffic is memory-bound work beside the matmuls, forward only, in reads or writes of one vector of ``hidden`` two-byte
 values per token. The rule counts what a stack with the usual fusions moves: each norm site reads the residual stream
@@ -66,6 +73,8 @@ PASSES = 2
 """Vectors moved by an operator that is fused with its neighbours: one read, one write."""
 LOGIT_VECTORS = 4
 """Two-byte values moved per logit by the loss: one read and one write of four bytes."""
+MTP_NORMS = 3
+"""Norms of a multi-token prediction module beside those of its layer: of either input, and before the logits."""
 
 
 class Row(NamedTuple):
@@ -84,8 +93,9 @@ class Row(NamedTuple):
 class Counts(NamedTuple):
     """Where a model's parameters are [1]; :attr:`parameters` is their sum, every tensor of the model once.
 
-    ``split`` and ``whole`` are sums over all layers of what tensor parallelism splits and does not split, without
-    the routed experts; ``idle`` is the part of ``experts`` that a token does not visit; ``rest`` is the final norm.
+    ``split`` and ``whole`` are sums over all layers (those of prediction modules included) of what tensor parallelism
+    splits and does not split, without the routed experts; ``idle`` is the part of ``experts`` that a token does not
+    visit; ``rest`` is the final norm.
     """
 
     embedding: int
@@ -112,7 +122,7 @@ def program(model: Transformer) -> Program:
     import numpy as np  # here, so that listing models does not wait for it
 
     counts = count(model)
-    moe = moe_layers(model)
+    layers, moe = all_layers(model), moe_layers(model)
     kv = 2 * model.kv_heads * model.head_dim
     if model.latent:
         kv = model.latent.kv_rank + model.latent.rope_head
@@ -120,21 +130,29 @@ def program(model: Transformer) -> Program:
     return Program(
         model=model,
         rows=np.array(list(rows(model)), dtype=np.float64),
+        layers=layers,
+        moe_layers=moe,
         parameters=float(counts.parameters),
         active_parameters=float(counts.parameters - counts.idle - looked_up),
         embedding_parameters=float(counts.embedding + counts.head),
-        split_parameters_per_layer=counts.split / model.layers,
-        whole_parameters_per_layer=counts.whole / model.layers,
+        split_parameters_per_layer=counts.split / layers,
+        whole_parameters_per_layer=counts.whole / layers,
         expert_parameters_per_layer=counts.experts / moe if moe else 0.0,
-        moe_layers=moe,
-        kv_values_per_token=float(model.layers * kv),
+        kv_values_per_token=float(layers * kv),
         kv_window_values_per_token=float(model.windowed_layers * kv if model.window else 0),
     )
 
 
+def all_layers(model: Transformer) -> int:
+    """Layers of the model and of its multi-token prediction modules [1]."""
+    return model.layers + model.mtp_layers
+
+
 def moe_layers(model: Transformer) -> int:
-    """Layers with a mixture of experts [1]."""
-    return model.layers - model.experts.dense_layers if model.experts else 0
+    """Those of them with a mixture of experts [1]; a prediction module has one where the model has."""
+    if model.experts is None:
+        return 0
+    return (model.layers - model.experts.dense_layers) // model.experts.every + model.mtp_layers
 
 
 def head_sizes(model: Transformer) -> tuple[int, int]:
@@ -146,8 +164,8 @@ def head_sizes(model: Transformer) -> tuple[int, int]:
 
 def rows(model: Transformer) -> Iterator[Row]:
     """The operator templates of a model; the module's table explains them."""
-    moe = moe_layers(model)
-    dense = model.layers - moe
+    layers, moe = all_layers(model), moe_layers(model)
+    dense = layers - moe
     yield from _attention_rows(model)
     if dense:
         yield from _mlp_rows(model, model.ffn, MATMUL, dense, DENSE_LAYER)
@@ -160,13 +178,17 @@ def rows(model: Transformer) -> Iterator[Row]:
         yield from _mlp_rows(model, experts.ffn, EXPERT_MATMUL, moe, MOE_LAYER, experts.active)
         width = (experts.active + experts.shared) * experts.ffn
         yield Row(TRAFFIC, 0, PASSES * (width / model.hidden + experts.active), WHOLE, moe, MOE_LAYER)
-    yield Row(TRAFFIC, PASSES * model.norms_per_layer, 0, WHOLE, model.layers, EVERY_LAYER)
-    yield Row(MATMUL, model.vocab, model.hidden, COLUMNS, 1, HEAD)
-    yield Row(TRAFFIC, PASSES, LOGIT_VECTORS * model.vocab / model.hidden, WHOLE, 1, HEAD)
+    yield Row(TRAFFIC, PASSES * model.norms_per_layer, 0, WHOLE, layers, EVERY_LAYER)
+    for _ in range(model.mtp_layers):
+        yield Row(MATMUL, model.hidden, 2 * model.hidden, COLUMNS, 1, HEAD)
+        yield Row(TRAFFIC, 2 * PASSES, 0, WHOLE, 1, HEAD)
+    for _ in range(1 + model.mtp_layers):
+        yield Row(MATMUL, model.vocab, model.hidden, COLUMNS, 1, HEAD)
+        yield Row(TRAFFIC, PASSES, LOGIT_VECTORS * model.vocab / model.hidden, WHOLE, 1, HEAD)
 
 
 def _attention_rows(model: Transformer) -> Iterator[Row]:
-    hidden, layers, latent = model.hidden, model.layers, model.latent
+    hidden, layers, latent = model.hidden, all_layers(model), model.latent
     query, value = head_sizes(model)
 
     def every(n: int, k: int, shard: int) -> Row:
@@ -181,7 +203,8 @@ def _attention_rows(model: Transformer) -> Iterator[Row]:
         yield every(latent.kv_rank + latent.rope_head, hidden, WHOLE)
         yield every(model.heads * (latent.nope_head + value), latent.kv_rank, COLUMNS)
     windowed = model.windowed_layers if model.window else 0
-    for window, number in ((0, layers - windowed), (model.window, windowed)):
+    seen = -model.window if model.chunked else model.window
+    for window, number in ((0, layers - windowed), (seen, windowed)):
         if number:
             yield Row(ATTENTION, model.heads * query, model.heads * value, COLUMNS, number, EVERY_LAYER, window)
     yield every(hidden, model.heads * value, ROWS)
@@ -199,8 +222,10 @@ def count(model: Transformer) -> Counts:
     """Count every parameter of a model, tensor by tensor; independent of :func:`rows`."""
     norm = model.hidden * (2 if model.norm_biases else 1)
     split, whole = _attention_parameters(model)
-    layers, moe = model.layers, moe_layers(model)
+    layers, moe = all_layers(model), moe_layers(model)
     split, whole = split * layers, (whole + model.norms_per_layer * norm) * layers
+    split += model.mtp_layers * 2 * model.hidden * model.hidden
+    whole += model.mtp_layers * MTP_NORMS * norm
     mlp_split, mlp_whole = _mlp_parameters(model, model.ffn)
     split += mlp_split * (layers - moe)
     whole += mlp_whole * (layers - moe)
