@@ -152,9 +152,7 @@ def wire(
         )
     entry, stated = topologies.entry(name, hypothesis), Draw()
     inner, outer = part.levels[0].link, part.machine.network.link
-    values = {
-        link.bandwidth.key: stated(link.bandwidth) * stated(link.fraction) for link in (entry.fabric.link, outer)
-    }
+    values = {link.bandwidth.key: stated(link.bandwidth) * stated(link.fraction) for link in (entry.fabric.link, outer)}
     network = topologies.network_entry(part.machine.network.name)
     graph = graph_of_part(entry, network, part, shape, Draw(values))
     whole = Fabric.from_graph(graph)
@@ -261,9 +259,7 @@ def job_of(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: F
     return Job(lay.schedule, members, size_bytes), lay, reducing(wired, fabric)
 
 
-def run(
-    wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric
-) -> tuple[FlowPriced, Laid]:
+def run(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric) -> tuple[FlowPriced, Laid]:
     """Run one algorithm on a graph of :class:`Wired`, the whole one or that which is left; without launch."""
     job, lay, used = job_of(wired, kind, algorithm, size_bytes, fabric)
     key = (fabric is wired.whole, kind, algorithm, lay.chunks)
@@ -285,7 +281,9 @@ def priced_by_flow(kind: str, size_bytes: float, wired: Wired, *, algorithm: str
     """
     kind = KINDS[kind_id(kind)]
     stated = price_in(wired.group, kind, size_bytes, algorithm=algorithm)
-    taken = chosen(kind, price_in(group_of(wired.part), kind, size_bytes, algorithm=algorithm), is_named=bool(algorithm))
+    taken = chosen(
+        kind, price_in(group_of(wired.part), kind, size_bytes, algorithm=algorithm), is_named=bool(algorithm)
+    )
     whole, lay = run(wired, kind, taken, size_bytes, wired.whole)
     found = whole if wired.fabric is wired.whole else run(wired, kind, taken, size_bytes, wired.fabric)[0]
     bounds = bounds_here(wired, kind, taken, size_bytes, found)

@@ -12,17 +12,16 @@ import numpy as np
 from simulator.collectives import KINDS, Bounds, kind_id, price_in
 from simulator.collectives.flow import FlowPriced, Job, flow_price
 from simulator.collectives.group import group_of
-from simulator.collectives.laid import laid
 from simulator.collectives.over_time import priced_over_time
 from simulator.collectives.patterns import default_routing
 from simulator.collectives.schedules import Round, expanded
 from simulator.errors import InputError
-from simulator.faults import check_joined, damaged, read_fault
+from simulator.fabric import chips_of
 from simulator.machine import Slice, slice_of
-from supernode.collective_flow import bounds_here, checked, chosen, switches_of, wire, without_ramp
+from supernode.collective_flow import bounds_here, checked, chosen, job_of, wire, without_ramp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -68,31 +67,42 @@ class JobsAnswer:
         return tuple(beside / alone for beside, alone in zip(self.seconds, self.alone_s, strict=True))
 
 
-def priced_jobs(kind: str, size_bytes: float, part: Slice, request: Request) -> JobsAnswer:
-    """Run as many jobs as are asked for, each on as many chips as ``part`` has, all from the same instant.
+def wire_jobs(part: Slice, request: Request) -> list[Wired]:
+    """The graph that as many jobs share as are asked for, with the chips of each, as many as ``part`` has.
 
-    They share the smallest slice that holds them all, or the whole machine where that is none. Of more than
-    :data:`MOST_EXACT` transfers, all jobs keep step, which is no faster than each by itself.
+    They share the smallest slice that holds them all, or the whole machine where that is none.
 
     Raises
     ------
     InputError : groups that do not fill the fabric evenly; see :func:`supernode.collective_flow.wire`
-    InternalError : a result below a lower bound
     """
-    kind = KINDS[kind_id(kind)]
     whole = _shared(part, request.jobs)
     levels = levels_of_job(whole, part, request.jobs, request.placement)
     own = Slice(part.machine, part.chips, part.machines, levels)
-    stated = price_in(group_of(own, without_ramp(own)), kind, size_bytes, algorithm=request.algorithm)
-    taken = chosen(kind, stated, is_named=bool(request.algorithm))
-    wired = wire(request.machine, whole, hypothesis=request.hypothesis, is_reduced=taken == "in-network")
-    fabric = damaged(wired.fabric, [read_fault(wired.fabric, text) for text in request.fails])
-    group = group_of(own, without_ramp(own))
+    wired = wire(request.machine, whole, hypothesis=request.hypothesis, fails=request.fails, routing=request.routing)
     every = np.arange(part.chips * request.jobs).reshape(request.jobs, part.chips)
     if request.placement == "interleaved":
         every = every.reshape(part.chips, request.jobs).T
-    wires = [dataclasses.replace(wired, part=own, group=group, chips=wired.chips[places]) for places in every]
-    jobs = [_job(each, kind, taken, size_bytes, fabric) for each in wires]
+    group = group_of(own, without_ramp(own))
+    return [dataclasses.replace(wired, part=own, group=group, chips=wired.chips[places], solved={}) for places in every]
+
+
+def priced_jobs(kind: str, size_bytes: float, wires: Sequence[Wired], request: Request) -> JobsAnswer:
+    """Run one collective on the chips of each of ``wires``, all from the same instant.
+
+    Of more than :data:`MOST_EXACT` transfers, all jobs keep step, which is no faster than each by itself.
+
+    Raises
+    ------
+    InputError : see :func:`supernode.collective_flow.chosen`
+    InternalError : a result below a lower bound
+    """
+    kind = KINDS[kind_id(kind)]
+    first = wires[0]
+    stated = price_in(first.group, kind, size_bytes, algorithm=request.algorithm)
+    taken = chosen(kind, stated, is_named=bool(request.algorithm))
+    laid_out = [job_of(each, kind, taken, size_bytes, first.fabric) for each in wires]
+    jobs, fabric = [job for job, _, _ in laid_out], laid_out[0][2]
     how = request.routing or default_routing(fabric)
     if _flows(jobs) <= MOST_EXACT:
         found = priced_over_time(jobs, fabric, None, how, 0.0)
@@ -100,7 +110,7 @@ def priced_jobs(kind: str, size_bytes: float, part: Slice, request: Request) -> 
     else:
         found = [_run(_merged(jobs), fabric, how)] * len(jobs)
         alone = [_run(job, fabric, how) for job in jobs]
-    bounds = [bounds_here(each, kind, taken, size_bytes, fabric, one) for each, one in zip(wires, alone, strict=True)]
+    bounds = [bounds_here(each, kind, taken, size_bytes, one) for each, one in zip(wires, alone, strict=True)]
     seconds = [
         checked(each, kind, taken, one.seconds, bound) for each, one, bound in zip(wires, found, bounds, strict=True)
     ]
@@ -108,7 +118,7 @@ def priced_jobs(kind: str, size_bytes: float, part: Slice, request: Request) -> 
     return JobsAnswer(
         algorithm=taken,
         placement=request.placement,
-        chips=whole.chips,
+        chips=int(chips_of(fabric).sum()),
         seconds=tuple(seconds),
         alone_s=tuple(
             checked(each, kind, taken, one.seconds, bound)
@@ -155,13 +165,6 @@ def _merged(jobs: list[Job]) -> Job:
     merged = dataclasses.replace(first, ranks=count * ranks, switches=count * switches, rounds=rounds)
     members = np.concatenate((nodes[:, :ranks].ravel(), nodes[:, ranks:].ravel()))
     return dataclasses.replace(jobs[0], schedule=merged, members=members)
-
-
-def _job(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric) -> Job:
-    check_joined(fabric, wired.chips)
-    switches = switches_of(fabric, wired.chips) if algorithm == "in-network" else np.empty(0, dtype=np.int64)
-    lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes, planes=len(switches))
-    return Job(lay.schedule, np.concatenate((wired.chips[lay.order], switches)), size_bytes, wired.start_s)
 
 
 def _shared(part: Slice, jobs: int) -> Slice:

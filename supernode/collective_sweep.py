@@ -14,12 +14,12 @@ from supernode.draws import draw_number, drawn_hypotheses, drawn_values
 from supernode.readings import machine_under, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from simulator.collectives.curve import CurvePriced
     from simulator.figures import Figure
     from simulator.machine import Machine
-    from supernode.collective_flow import FlowAnswer
+    from supernode.collective_flow import FlowAnswer, Wired
     from supernode.collective_jobs import JobsAnswer
 
 MOST_SIZES = 64
@@ -202,6 +202,7 @@ def sweep(request: Request, watch: Callable[[str, int, int], None] | None = None
     group = group_of(part)
     # a curve has a band of its own
     drawn = [group_of(readings[pick], draw_number(figures, i)) for i, pick in enumerate(picks) if level != "curve"]
+    wires = _wired(part, request) if level == "flow" else []
     answers = []
     for done, size in enumerate(wanted):
         if watch is not None and level == "flow":
@@ -209,19 +210,39 @@ def sweep(request: Request, watch: Callable[[str, int, int], None] | None = None
         priced = price_in(group, request.kind, size, algorithm=request.algorithm)
         times = [price_in(each, request.kind, size, algorithm=request.algorithm).seconds for each in drawn]
         low, high = (float(x) / priced.seconds for x in np.percentile(times or [priced.seconds], [5, 95]))
-        answers.append(_answer(level, priced, min(low, 1.0), max(high, 1.0), part, request))
+        answers.append(_answer(level, priced, min(low, 1.0), max(high, 1.0), part, request, wires))
     ids = source_ids(touched.values())
     if level == "curve":
         ids = tuple(sorted({*ids, *(each for a in answers if a.curve for each in a.curve.sources)}))
     return Sweep(part, tuple(answers), ids)
 
 
-def _answer(level: str, priced: Priced, low: float, high: float, part: Slice, request: Request) -> Answer:
+def _wired(part: Slice, request: Request) -> Sequence[Wired]:
+    """The graph on which flows run at all sizes, once for each job."""
+    from supernode.collective_flow import wire
+    from supernode.collective_jobs import wire_jobs
+
+    if request.jobs > 1:
+        return wire_jobs(part, request)
+    one = wire(
+        request.machine,
+        part,
+        hypothesis=request.hypothesis,
+        shape=request.shape,
+        fails=request.fails,
+        routing=request.routing,
+    )
+    return [one]
+
+
+def _answer(
+    level: str, priced: Priced, low: float, high: float, part: Slice, request: Request, wires: Sequence[Wired]
+) -> Answer:
     """The answer of one level; ``low`` and ``high`` are the range of the closed form, as parts of its time [1]."""
     if level == "curve":
         return _by_curve(priced, part)
     if level == "flow":
-        return _by_flow(priced, low, high, part, request)
+        return _by_flow(priced, low, high, request, wires)
     return _with_time(priced, priced.seconds, low, high, level=level)
 
 
@@ -258,11 +279,11 @@ def _by_curve(priced: Priced, part: Slice) -> Answer:
     )
 
 
-def _by_flow(priced: Priced, low: float, high: float, part: Slice, request: Request) -> Answer:
+def _by_flow(priced: Priced, low: float, high: float, request: Request, wires: Sequence[Wired]) -> Answer:
     if request.jobs > 1:
         from supernode.collective_jobs import priced_jobs
 
-        jobs = priced_jobs(priced.kind, priced.size_bytes, part, request)
+        jobs = priced_jobs(priced.kind, priced.size_bytes, wires, request)
         return _with_time(
             priced,
             jobs.slowest_s,
@@ -276,17 +297,7 @@ def _by_flow(priced: Priced, low: float, high: float, part: Slice, request: Requ
         )
     from supernode.collective_flow import priced_by_flow
 
-    found = priced_by_flow(
-        priced.kind,
-        priced.size_bytes,
-        part,
-        request.machine,
-        algorithm=request.algorithm,
-        hypothesis=request.hypothesis,
-        shape=request.shape,
-        fails=request.fails,
-        routing=request.routing,
-    )
+    found = priced_by_flow(priced.kind, priced.size_bytes, wires[0], algorithm=request.algorithm)
     return _with_time(
         priced,
         found.seconds,

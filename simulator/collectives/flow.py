@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simulator.collectives.in_step import seconds_in_step, solver_of
+from simulator.collectives.in_step import solver_of, steps_of
 from simulator.collectives.jobs import Background, FlowPriced, Job, answer, nodes_of, skew_of
 from simulator.collectives.over_time import priced_over_time
 from simulator.collectives.patterns import default_routing, pattern_loads
@@ -15,10 +15,20 @@ from simulator.network.flows import LARGEST_TOLERANCE
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from simulator.collectives.in_step import Steps
     from simulator.collectives.schedules import Schedule
     from simulator.fabric import Fabric
 
-__all__ = ["Background", "FlowPriced", "Job", "flow_price", "flow_prices", "pattern_loads"]
+__all__ = [
+    "Background",
+    "FlowPriced",
+    "Job",
+    "flow_price",
+    "flow_prices",
+    "in_step",
+    "pattern_loads",
+    "priced_in_step",
+]
 
 
 def flow_price(
@@ -73,12 +83,23 @@ def flow_prices(
         raise InputError(f"{tolerance:g} is no tolerance", where="tolerance", remedy="give 0 (exact) to 0.1")
     how = routing or default_routing(fabric)
     if len(jobs) == 1 and background is None:
-        job = jobs[0]
-        members, skew = nodes_of(job, fabric), skew_of(job)
-        if (skew == skew[0]).all():
-            solver = solver_of(fabric, members, how, tolerance)
-            found = seconds_in_step(job.schedule.rounds(), solver, job.size_bytes, job.start_s)
-            if found is not None:
-                seconds, rounds, loads = found
-                return [answer(fabric, loads, float(skew[0]) + seconds, rounds, len(solver.found), "in-step")]
+        skew = skew_of(jobs[0])
+        steps = in_step(jobs[0], fabric, tolerance=tolerance, routing=how) if (skew == skew[0]).all() else None
+        if steps is not None:
+            return [priced_in_step(steps, jobs[0], fabric)]
     return priced_over_time(jobs, fabric, background, how, tolerance)
+
+
+def in_step(job: Job, fabric: Fabric, *, tolerance: float = 0.0, routing: str = "") -> Steps | None:
+    """Solve the rounds of a collective whose ranks start at once, for all sizes.
+
+    None where lanes that run side by side share a link: when which of them is where then depends on the size.
+    """
+    solver = solver_of(fabric, nodes_of(job, fabric), routing or default_routing(fabric), tolerance)
+    return steps_of(job.schedule.rounds(), solver)
+
+
+def priced_in_step(steps: Steps, job: Job, fabric: Fabric) -> FlowPriced:
+    """The price of a collective whose rounds :func:`in_step` has solved."""
+    seconds = float(skew_of(job)[0]) + steps.seconds(job.size_bytes, job.start_s)
+    return answer(fabric, steps.loads * job.size_bytes, seconds, steps.rounds, steps.solved, "in-step")

@@ -8,8 +8,7 @@ import numpy as np
 
 from simulator.collectives.bounds import REDUCING, Bounds, sent_share
 from simulator.collectives.kinds import ALL_REDUCE, ALL_TO_ALL, BROADCAST, SEND_RECV
-from simulator.fabric import row_sums, sources
-from simulator.routing import routes
+from simulator.fabric import hops_from, row_sums, sources
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,10 +41,6 @@ def flow_bounds(
     else:
         injection_s = ranks * share * size_bytes / float(row_sums(fabric, capacity)[members].sum())
     used = loads > 0
-    latency_s = 0.0
-    if kind != SEND_RECV:
-        others = members[1:]
-        latency_s = float(routes(fabric, np.repeat(members[:1], ranks - 1), others, "spread").delay_s.max())
     return Bounds(
         injection_s=injection_s,
         link_s=float((loads[used] / capacity[used]).max(initial=0.0)),
@@ -53,8 +48,19 @@ def flow_bounds(
             (_cut_seconds(kind, size_bytes, fabric, members, capacity, side) for side in fabric.cuts.values()),
             default=0.0,
         ),
-        latency_s=latency_s,
+        latency_s=0.0 if kind == SEND_RECV else float(_delays_to(fabric, int(members[0]))[members].max()),
     )
+
+
+def _delays_to(fabric: Fabric, node: int) -> Real:
+    """Latency of the longest of the ways of fewest hops from every node to one, nearest nodes first: (nodes,) [s]."""
+    hops, source = hops_from(fabric, node), sources(fabric)
+    onward = np.flatnonzero(hops[fabric.indices] == hops[source] - 1)
+    onward = onward[np.argsort(hops[source[onward]], kind="stable")]
+    delay = np.zeros(len(hops))
+    for entry in np.split(onward, np.searchsorted(hops[source[onward]], np.arange(2, hops.max() + 1))):
+        np.maximum.at(delay, source[entry], delay[fabric.indices[entry]] + fabric.latency_s[entry])
+    return delay
 
 
 def _cut_seconds(

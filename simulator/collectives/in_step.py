@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,42 @@ class Solved:
         return float((self.latency_s + self.per_byte_s * largest_bytes).max())
 
 
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """Lanes that run side by side: of each its rounds, the part of S that the largest transfer moves [1], how often."""
+
+    lanes: tuple[tuple[tuple[Solved, float, int], ...], ...]
+
+    def seconds(self, size_bytes: float, start_s: float) -> float:
+        """When the last lane ends [s]."""
+        return max(
+            sum(often * (start_s + solved.seconds(share * size_bytes)) for solved, share, often in lane)
+            for lane in self.lanes
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A schedule whose rounds are solved, so that a price at any size is a sum.
+
+    Parameters
+    ----------
+    phases : one after the other
+    rounds : of the schedule [1]
+    loads : (entries,) bytes on each directed link for each byte of S [1]
+    solved : rounds that were different [1]
+    """
+
+    phases: tuple[Phase, ...]
+    rounds: int
+    loads: Real
+    solved: int
+
+    def seconds(self, size_bytes: float, start_s: float) -> float:
+        """When the last rank has ended [s]."""
+        return sum(phase.seconds(size_bytes, start_s) for phase in self.phases)
+
+
 @dataclass(eq=False)
 class Solver:
     """What has been solved on one fabric for one group; rounds are known by their arrays, then by what these hold."""
@@ -82,12 +118,17 @@ class Solver:
             return digest
         return (digest, each.source.tobytes(), np.round(each.share / each.share.max(), DIGITS).tobytes())
 
-    def solved(self, each: Round) -> tuple[Hashable, Solved]:
-        """The round's key and solution."""
+    def key_of(self, each: Round) -> Hashable:
+        """The key under which the solution of a round stands in ``found``, from now on at the latest."""
         key = self.key(each)
         if key not in self.found:
             self.found[key] = self.solve(each)
-        return key, self.found[key]
+        return key
+
+    def share_links(self, lanes: Sequence[Iterable[Hashable]]) -> bool:
+        """Whether a link carries bytes of more than one lane, each given by the keys of its rounds."""
+        used = [np.any([self.found[key].loads > 0 for key in lane], axis=0) for lane in lanes]
+        return bool((np.sum(used, axis=0) > 1).any())
 
     def solve(self, each: Round) -> Solved:
         """Solve a round anew.
@@ -175,34 +216,31 @@ def of_one(fabric: Fabric, one: FromOne, capacity: Real, chips: int, tolerance: 
     return Solved(*kinds(one.delay_s, ends[which.ravel()]), loads)
 
 
-def seconds_in_step(
-    rounds: Iterable[Round], solver: Solver, size_bytes: float, start_s: float
-) -> tuple[float, int, Real] | None:
-    """Time [s], rounds and loads of a schedule; None where lanes that run side by side share a link."""
-    times: dict[tuple[Hashable, float], float] = {}
+def steps_of(rounds: Iterable[Round], solver: Solver) -> Steps | None:
+    """The rounds of a schedule, each solved once; None where lanes that run side by side share a link."""
+    phases = []
     moved: Counter[Hashable] = Counter()
-    seconds, count = 0.0, 0
+    count = 0
     for _, phase in itertools.groupby(rounds, key=lambda each: each.phase):
-        lanes: dict[int, float] = {}
-        used: dict[int, dict[Hashable, Solved]] = {}
+        lanes: dict[int, Counter[tuple[Hashable, float]]] = {}
         for each in phase:
-            key, solved = solver.solved(each)
-            largest = float(each.share[0] if is_even(each.share) else each.share.max()) * size_bytes
-            if (key, largest) not in times:
-                times[key, largest] = start_s + solved.seconds(largest)
-            lanes[each.lane] = lanes.get(each.lane, 0.0) + times[key, largest]
-            used.setdefault(each.lane, {})[key] = solved
-            moved[key] += largest  # type: ignore[assignment]
+            share = float(each.share[0] if is_even(each.share) else each.share.max())
+            lanes.setdefault(each.lane, Counter())[solver.key_of(each), share] += 1
             count += 1
-        if len(lanes) > 1:
-            busy = sum(
-                np.any([solved.loads > 0 for solved in lane.values()], axis=0).astype(int) for lane in used.values()
-            )
-            if np.max(busy) > 1:
-                return None
-        seconds += max(lanes.values())
-    loads = sum((solver.found[key].loads * largest for key, largest in moved.items()), np.zeros(len(solver.capacity)))
-    return seconds, count, loads
+        phases.append(Phase(tuple(_lane(lane, solver.found) for lane in lanes.values())))
+        if len(lanes) > 1 and solver.share_links([{key for key, _ in lane} for lane in lanes.values()]):
+            return None
+        for lane in lanes.values():
+            for (key, share), often in lane.items():
+                moved[key] += share * often  # type: ignore[assignment]
+    loads = sum((solver.found[key].loads * share for key, share in moved.items()), np.zeros(len(solver.capacity)))
+    return Steps(tuple(phases), count, loads, len(solver.found))
+
+
+def _lane(
+    lane: Counter[tuple[Hashable, float]], found: dict[Hashable, Solved]
+) -> tuple[tuple[Solved, float, int], ...]:
+    return tuple((found[key], share, often) for (key, share), often in lane.items())
 
 
 def solver_of(fabric: Fabric, members: Whole, routing: str, tolerance: float) -> Solver:

@@ -47,11 +47,13 @@ class Laid:
     schedule : who sends what to whom
     order : (ranks,) which chip of the group each rank is
     differs : why the closed form is another time by design; empty where both are the same on an idle fabric
+    chunks : in which it goes through a chain or tree, which depend on the size [1]
     """
 
     schedule: Schedule
     order: Whole
     differs: str = ""
+    chunks: int = 1
 
 
 def algorithms_laid(kind: str) -> tuple[str, ...]:
@@ -102,10 +104,12 @@ def laid(kind: str, algorithm: str, levels: Sequence[Level], group: Group, size_
             differs = "the busiest link of an open axis is not busy all the time, which the closed form takes it to be"
         return Laid(schedule(algorithm, kind, layout), in_order, differs)
     if algorithm == "full-mesh":
-        layout = Layout(tuple(unit.size for unit in reversed(units)))
+        layout = Layout(tuple(unit.size for unit in reversed(units)), chunks=1)
     else:
-        layout = Layout((group.ranks,), chunks=_chunks(kind, group, size_bytes, math.ceil(math.log2(group.ranks))))
-    return Laid(schedule(algorithm, kind, layout), in_order, differs=_why(kind, algorithm, axes, units))
+        is_pipelined = algorithm == "double-binary-tree"
+        chunks = _chunks(group, size_bytes, math.ceil(math.log2(group.ranks))) if is_pipelined else 1
+        layout = Layout((group.ranks,), chunks=chunks)
+    return Laid(schedule(algorithm, kind, layout), in_order, _why(kind, algorithm, axes, units), layout.chunks)
 
 
 def _why(kind: str, algorithm: str, axes: Sequence[Level], units: Sequence[Level]) -> str:
@@ -121,10 +125,8 @@ def _on_two(axes: Sequence[Level]) -> str:
     return PARALLEL if any(axis.size == 2 and axis.wraps for axis in axes) else ""
 
 
-def _chunks(kind: str, group: Group, size_bytes: float, depth: int) -> int:
+def _chunks(group: Group, size_bytes: float, depth: int) -> int:
     """Chunks at which a pipeline of ``depth`` steps is about fastest: sqrt(depth V / D) [1]."""
-    if kind not in {"broadcast", "all-reduce"}:
-        return 1
     rate = float(group.rows[:, BANDWIDTH].min())
     fill_s = float((group.rows[:, LATENCY] + group.rows[:, START]).max())
     if fill_s <= 0:
@@ -136,14 +138,16 @@ def _ring(
     kind: str, algorithm: str, axes: Sequence[Level], units: Sequence[Level], group: Group, size_bytes: float
 ) -> Laid:
     """One ring over neighbours; or several, where the way out of a unit is narrower than what runs inside."""
-    chunks = _chunks(kind, group, size_bytes, group.ranks)
+    chunks = _chunks(group, size_bytes, group.ranks) if kind == "broadcast" else 1
     differs = PIPELINED if kind == "broadcast" else ""
     if not axes:
         rings, unit = _rings(group) if kind != "broadcast" else (1, 1)
         if rings > 1:
             return Laid(_side_by_side(kind, group.ranks, rings, unit), np.arange(group.ranks), ACROSS)
         differs = differs or (ACROSS if len(units) > 1 else "")
-        return Laid(schedule("ring", kind, Layout((group.ranks,), chunks=chunks)), np.arange(group.ranks), differs)
+        return Laid(
+            schedule("ring", kind, Layout((group.ranks,), chunks=chunks)), np.arange(group.ranks), differs, chunks
+        )
     shape = tuple(axis.size for axis in axes)
     inside = math.prod(shape)
     order = (np.arange(group.ranks // inside)[:, None] * inside + snake(shape)).ravel()
@@ -155,7 +159,7 @@ def _ring(
         differs = PARALLEL
     elif len(axes) > 1 and not all(axis.wraps for axis in axes):
         differs = "the ring closes over as many hops as it takes here, over two in the closed form"
-    return Laid(found, order, differs)
+    return Laid(found, order, differs, chunks)
 
 
 def _rings(group: Group) -> tuple[int, int]:

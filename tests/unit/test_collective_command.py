@@ -18,7 +18,7 @@ from simulator.faults import Fault, check_joined, damaged, read_fault
 from simulator.machine import slice_of, slice_of_shape
 from supernode import collective_flow, collective_jobs
 from supernode.cli import _run
-from supernode.collective_flow import priced_by_flow
+from supernode.collective_flow import priced_by_flow, wire
 from supernode.collective_jobs import levels_of_job
 from supernode.collective_sweep import Request, sweep
 from supernode.nearest_rows import judged, measured_of, nearest
@@ -46,7 +46,8 @@ def flow(kind, size, machine, chips=None, **more):
     described = topologies.machine(machine)
     shape = more.get("shape", ())
     part = slice_of_shape(described, shape) if shape else slice_of(described, chips or described.chips)
-    return priced_by_flow(kind, size, part, machine, **more)
+    algorithm = more.pop("algorithm", "")
+    return priced_by_flow(kind, size, wire(machine, part, **more), algorithm=algorithm)
 
 
 def asked(**changes):
@@ -156,10 +157,11 @@ def test_rings_leave_every_node_by_all_its_ports():
 )
 def test_every_schedule_of_a_fabric_of_many_levels_is_above_its_bounds(machine, chips):
     part = slice_of(topologies.machine(machine), chips)
+    wired = wire(machine, part)
     for kind in ("all-reduce", "all-gather", "all-to-all"):
         for algorithm in price(kind, 16 * MIB, part).by_algorithm:
             if algorithm in algorithms_laid(kind):
-                found = priced_by_flow(kind, 16 * MIB, part, machine, algorithm=algorithm)
+                found = priced_by_flow(kind, 16 * MIB, wired, algorithm=algorithm)
                 assert found.seconds >= found.bounds.least_s
                 assert found.bounds.link_s > 0
 
@@ -206,10 +208,10 @@ def test_more_failures_never_make_a_collective_faster(machine):
 
 def test_links_are_named_by_two_nodes_whose_names_have_hyphens_of_their_own():
     part = slice_of(topologies.machine("scalex640"), 80)
-    wired = collective_flow.wire("scalex640", part)
-    found = read_fault(wired.fabric, "leaf0-0-spine1")
+    wired = wire("scalex640", part)
+    found = read_fault(wired.whole, "leaf0-0-spine1")
     assert found == Fault(("leaf0-0", "spine1"), 0.0)
-    assert read_fault(wired.fabric, "leaf0-0=0.25") == Fault(("leaf0-0",), 0.25)
+    assert read_fault(wired.whole, "leaf0-0=0.25") == Fault(("leaf0-0",), 0.25)
 
 
 def test_a_damaged_fabric_lacks_just_the_links_that_failed():
@@ -365,6 +367,6 @@ def test_flows_of_random_machines_groups_kinds_and_sizes_are_above_their_bounds(
         part = slice_of(machine, int(rng.choice(legal)))
         kind, size = KINDS[rng.integers(len(KINDS))], 2.0 ** rng.uniform(3, 32)
         able = [name for name in price(kind, size, part).by_algorithm if name in algorithms_laid(kind)]
-        found = priced_by_flow(kind, size, part, name, algorithm=able[rng.integers(len(able))])
+        found = priced_by_flow(kind, size, wire(name, part), algorithm=able[rng.integers(len(able))])
         assert found.seconds >= found.bounds.least_s
         assert found.seconds >= found.found.link_s
