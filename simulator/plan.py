@@ -51,6 +51,7 @@ class Plan:
     gather_dtype : of parameters as they are gathered
     reduce_dtype : of gradients as they are reduced and kept
     state_dtype : of the optimizer's moments
+    adapters : weights are frozen and low-rank adapters beside them trained (LoRA), whose own cost is neglected
     """
 
     tensor: int = 1
@@ -79,6 +80,7 @@ class Plan:
     gather_dtype: Dtype = "bf16"
     reduce_dtype: Dtype = "fp32"
     state_dtype: Dtype = "fp32"
+    adapters: bool = False
 
     @property
     def chips(self) -> int:

@@ -172,14 +172,27 @@ class Program:
             self.embedding_parameters,
             self.kv_values_per_token,
             model.vocab,
+            model.heads,
         )
 
 
 class TrainingStack(Entry, frozen=True):
-    """A dated training stack: which share of each communication is exposed, how lean its memory traffic is.
+    """A dated training stack: which share of each communication shows, how lean its kernels and its host are.
 
-    Shares are of the communication time that cannot hide behind compute: exposed = share x time, plus whatever is
-    longer than the compute it hides behind.
+    Parameters
+    ----------
+    tensor_exposed, context_exposed, expert_exposed, data_exposed, parameter_gather_exposed : share of a communication
+        that cannot hide behind compute: what shows is share x time, or whatever is longer than what it hides behind [1]
+    contention : share of the hidden communication by which the compute beside it slows down [1]
+    traffic_factor : bytes of memory-bound operators over the program's count of them; below 1 where more is fused [1]
+    attention_factor : rate of the stack's attention kernels over the best of the chip [1]
+    score_passes : reads and writes of each attention score in a forward pass; 0 where attention is fused [1]
+    launch : time of the host for one operator of a layer's forward pass [s]
+    expert_matmul_factor : rate of products of experts over that of a dense product of the same shape [1]
+    expert_launch : time of one expert of a layer beside its products [s]
+    step_overhead : time of a step beside the passes, communication and optimizer [s]
+    jitter : standard deviation of the logarithm of a rank's step time [1]
+    memory_reserve : share of memory that tensors cannot use [1]
     """
 
     tensor_exposed: Ratio
@@ -187,9 +200,13 @@ class TrainingStack(Entry, frozen=True):
     expert_exposed: Ratio
     data_exposed: Ratio
     parameter_gather_exposed: Ratio
+    contention: Ratio
     traffic_factor: Ratio
+    attention_factor: Ratio
+    score_passes: Ratio
     launch: Seconds
     expert_matmul_factor: Ratio
+    expert_launch: Seconds
     step_overhead: Seconds
     jitter: Ratio
     memory_reserve: Ratio

@@ -25,7 +25,7 @@ from simulator.compute.kernels import (
     decode_context,
     matmul_seconds,
 )
-from simulator.training.kernels import group_seconds
+from simulator.training.layers.kernels import group_seconds
 from simulator.training.rows.kernels import (
     ACTIVE,
     ATTENTION,

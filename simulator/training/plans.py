@@ -149,4 +149,5 @@ def _row(plan: Plan) -> tuple[float, ...]:
         WIDTH_BYTES[plan.gather_dtype],
         WIDTH_BYTES[plan.reduce_dtype],
         WIDTH_BYTES[plan.state_dtype],
+        plan.adapters,
     )

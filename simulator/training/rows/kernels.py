@@ -1,7 +1,7 @@
 """The columns of the arrays that training kernels take; numbers only.
 
 ``program`` (operators, 8): one operator of one kind of layer, see :mod:`simulator.program`. ``counts``: a model.
-``work``: sequence and batch. ``plan`` (25): the fields of :class:`simulator.plan.Plan`; a choice is a number by its
+``work``: sequence and batch. ``plan`` (26): the fields of :class:`simulator.plan.Plan`; a choice is a number by its
 place in the list of choices, a width is bytes of an element. ``stack``: the figures of a training stack. ``parts``: the
 parts of a step [s]. ``memory``: the parts of a chip's memory [B].
 """
@@ -16,7 +16,7 @@ EVERY_LAYER, DENSE_LAYER, MOE_LAYER, HEAD = range(4)  # of SCOPE
 
 # counts
 HIDDEN, MODEL_LAYERS, MOE_LAYERS, EXPERTS, TOP_K, SHARED, SPLIT, WHOLE_PARAMETERS, EXPERT_PARAMETERS = range(9)
-EMBEDDING, KV_VALUES, VOCAB = range(9, 12)
+EMBEDDING, KV_VALUES, VOCAB, HEADS = range(9, 13)
 
 # work
 SEQUENCE, BATCH = range(2)
@@ -26,7 +26,8 @@ TENSOR, CONTEXT, PIPELINE, VIRTUAL, EXPERT, DATA, ZERO, MICRO_BATCH, RECOMPUTE =
 EXPERT_TENSOR, SCHEDULE, FIRST_LAYERS, LAST_LAYERS, SHARD_RANKS, RECOMPUTE_LAYERS, OFFLOAD = range(9, 16)
 CONTEXT_MODE, SEQUENCE_PARALLEL, OVERLAP_TENSOR, OVERLAP_DATA, OVERLAP_EXPERT = range(16, 21)
 ATTENTION_WIDTH, GATHER_WIDTH, REDUCE_WIDTH, STATE_WIDTH = range(21, 25)
-PLAN_COLUMNS = 25
+ADAPTERS = 25
+PLAN_COLUMNS = 26
 FULLY_SHARDED = 3  # of ZERO
 RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL = range(3)
 GPIPE, ONE_F_ONE_B, ZB_H1, ZB_H2, ZB_V, V_HALF, V_MIN, DUALPIPE = range(8)  # of SCHEDULE
@@ -34,8 +35,9 @@ RING, ULYSSES, ALL_GATHERED = range(3)  # of CONTEXT_MODE
 OFFLOAD_NONE, OFFLOAD_OPTIMIZER, OFFLOAD_ACTIVATIONS, OFFLOAD_BOTH = range(4)
 
 # stack
-TENSOR_EXPOSED, CONTEXT_EXPOSED, EXPERT_EXPOSED, DATA_EXPOSED, GATHER_EXPOSED, TRAFFIC_FACTOR, LAUNCH = range(7)
-EXPERT_FACTOR, STEP_OVERHEAD, JITTER, RESERVE, COLLECTIVE_LAUNCH = range(7, 12)
+TENSOR_EXPOSED, CONTEXT_EXPOSED, EXPERT_EXPOSED, DATA_EXPOSED, GATHER_EXPOSED, CONTENTION = range(6)
+TRAFFIC_FACTOR, ATTENTION_FACTOR, SCORE_PASSES, LAUNCH, EXPERT_FACTOR, EXPERT_LAUNCH = range(6, 12)
+STEP_OVERHEAD, JITTER, RESERVE, COLLECTIVE_LAUNCH = range(12, 16)
 
 # parts
 COMPUTE, TENSOR_COMM, CONTEXT_COMM, EXPERT_COMM, DATA_COMM, PIPELINE_COMM, BUBBLE, OPTIMIZER, OVERHEAD, TOTAL = range(

@@ -1,0 +1,1 @@
+"""What one layer of a model costs on one rank of a plan."""

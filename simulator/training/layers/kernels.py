@@ -1,0 +1,230 @@
+"""Time of one layer of each kind for one micro-batch under one plan; numbers only.
+
+Arrays as in :mod:`simulator.training.rows.kernels`. ``layer`` (3, 10) holds for a dense layer, one with experts and
+the logits [s]: compute of the FORWARD pass and of the gradients of INPUT and WEIGHT, each with what it slows down by
+communication beside it, and what shows of the communication of tensor, context and expert ranks, forward (.._F) and
+backward (.._B); HIDDEN_COMM is all communication that compute hides.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba.extending import register_jitable
+
+from simulator.collectives.kernels import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, cheapest
+from simulator.collectives.rows.kernels import subgroup
+from simulator.compute.kernels import HBM, attention_seconds, causal_context, matmul_seconds
+from simulator.training.rows.kernels import (
+    ACTIVE,
+    ADAPTERS,
+    ATTENTION,
+    ATTENTION_FACTOR,
+    COLLECTIVE_LAUNCH,
+    COLUMNS,
+    CONTENTION,
+    CONTEXT,
+    CONTEXT_EXPOSED,
+    CONTEXT_MODE,
+    EVERY_LAYER,
+    EXPERT,
+    EXPERT_EXPOSED,
+    EXPERT_FACTOR,
+    EXPERT_LAUNCH,
+    EXPERT_MATMUL,
+    EXPERT_TENSOR,
+    EXPERTS,
+    HEAD,
+    HEADS,
+    HIDDEN,
+    KIND,
+    KV_VALUES,
+    LAUNCH,
+    LAYERS,
+    MICRO_BATCH,
+    MODEL_LAYERS,
+    MOE_LAYER,
+    OVERLAP_EXPERT,
+    OVERLAP_TENSOR,
+    RECOMPUTE,
+    RECOMPUTE_FULL,
+    RECOMPUTE_SELECTIVE,
+    ROWS,
+    SCOPE,
+    SCORE_PASSES,
+    SEQUENCE,
+    SEQUENCE_PARALLEL,
+    SHARD,
+    SHARED,
+    TENSOR,
+    TENSOR_EXPOSED,
+    TOP_K,
+    TRAFFIC,
+    TRAFFIC_FACTOR,
+    ULYSSES,
+    WHOLE,
+    WINDOW,
+    K,
+    N,
+)
+
+FORWARD, INPUT, WEIGHT, TENSOR_F, TENSOR_B, CONTEXT_F, CONTEXT_B, EXCHANGE_F, EXCHANGE_B, HIDDEN_COMM = range(10)
+DENSE_KIND, MOE_KIND, HEAD_KIND = range(3)
+KINDS, LAYER_COLUMNS = 3, 10
+
+ATTENTION_BACKWARD = 2.5  # flash attention recomputes scores: five products backward against two forward
+UNFUSED_BACKWARD = 2.0
+
+
+@register_jitable
+def group_seconds(kind, size_bytes, levels, stride, size, scratch, launch_s):
+    """Cheapest collective of a group of ``size`` ranks, ``stride`` apart [s]; infinite where it cannot be laid out."""
+    if size <= 1:
+        return 0.0
+    rows = subgroup(levels, stride, size, scratch)
+    if rows < 0:
+        return math.inf
+    return launch_s + cheapest(kind, size_bytes, scratch[:rows])[1]
+
+
+@register_jitable
+def exposed(seconds, share, behind):
+    """What shows of a communication: its share that never hides, or all that is longer than what it hides behind."""
+    return max(share * seconds, seconds - behind)
+
+
+@register_jitable
+def operator(row, tokens, work, chip, counts, plan, stack):
+    """One operator of one layer for one micro-batch: forward, gradient of its input, of its weight [s]."""
+    tensor = plan[TENSOR]
+    if row[KIND] == TRAFFIC:
+        spread = tensor if plan[SEQUENCE_PARALLEL] == 1 else 1.0
+        moved = 2 * counts[HIDDEN] * (row[N] / spread + row[K] / tensor) * tokens * row[ACTIVE]
+        seconds = moved * stack[TRAFFIC_FACTOR] / chip[HBM]
+        return seconds, 2 * seconds, 0.0
+    if row[KIND] == ATTENTION:
+        context = causal_context(work[SEQUENCE], row[WINDOW])
+        if stack[SCORE_PASSES] > 0:  # scores are made, masked and stored whole
+            context = work[SEQUENCE]
+            seconds = attention_seconds(tokens, context, row[N] / tensor, row[K] / tensor, chip)
+            moved = 2 * counts[HEADS] / tensor * tokens * context * stack[SCORE_PASSES]
+            seconds += moved / chip[HBM]
+            return seconds, UNFUSED_BACKWARD * seconds, 0.0
+        seconds = attention_seconds(tokens, context, row[N] / tensor, row[K] / tensor, chip) / stack[ATTENTION_FACTOR]
+        return seconds, ATTENTION_BACKWARD * seconds, 0.0
+    if row[KIND] == EXPERT_MATMUL:
+        split = plan[EXPERT_TENSOR]
+        local = counts[EXPERTS] / plan[EXPERT]
+        m = tokens / tensor * split * row[ACTIVE] / local
+        n = row[N] / split if row[SHARD] == COLUMNS else row[N]
+        k = row[K] / split if row[SHARD] == ROWS else row[K]
+        each = local / stack[EXPERT_FACTOR]
+        launch = local * stack[EXPERT_LAUNCH]
+        forward = each * matmul_seconds(m, n, k, chip) + launch
+        return forward, each * matmul_seconds(m, k, n, chip) + launch, each * matmul_seconds(k, n, m, chip) + launch
+    n = row[N] / tensor if row[SHARD] == COLUMNS else row[N]
+    k = row[K] / tensor if row[SHARD] == ROWS else row[K]
+    # under sequence parallelism an operator that tensor parallelism does not split works on its own tokens only
+    m = tokens / tensor if row[SHARD] == WHOLE and plan[SEQUENCE_PARALLEL] == 1 else tokens
+    return matmul_seconds(m, n, k, chip), matmul_seconds(m, k, n, chip), matmul_seconds(k, n, m, chip)
+
+
+@register_jitable
+def fill_layers(program, counts, work, chip, levels, stack, plan, scratch, layer):
+    """Fill ``layer`` (3, 10) [s]; returns whether every group of ranks has its place on the fabric."""
+    layer[:] = 0.0
+    tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
+    layers = counts[MODEL_LAYERS]
+    every = np.zeros(3)
+    calls = np.zeros(4)
+    attention, attention_back = 0.0, 0.0
+    for i in range(program.shape[0]):
+        row = program[i]
+        scope = int(row[SCOPE])
+        weight = row[LAYERS] / layers if scope == EVERY_LAYER else 1.0
+        forward, to_input, to_weight = operator(row, tokens, work, chip, counts, plan, stack)
+        calls[scope] += weight
+        if plan[ADAPTERS] == 1 and scope != HEAD:
+            to_weight = 0.0
+        if row[KIND] == ATTENTION:
+            attention += weight * forward
+            attention_back += weight * to_input
+            if plan[RECOMPUTE] == RECOMPUTE_SELECTIVE:
+                to_input += forward
+        if scope == EVERY_LAYER:
+            every[0] += weight * forward
+            every[1] += weight * to_input
+            every[2] += weight * to_weight
+        else:
+            kind = scope - 1
+            layer[kind, FORWARD] += forward
+            layer[kind, INPUT] += to_input
+            layer[kind, WEIGHT] += to_weight
+    again = 1.0 if plan[RECOMPUTE] == RECOMPUTE_FULL else 0.0
+    for kind in range(2):
+        for column in range(3):
+            layer[kind, column] += every[column]
+        device = layer[kind, FORWARD]
+        host = stack[LAUNCH] * (calls[EVERY_LAYER] + calls[kind + 1])
+        stretch = max(1.0, host / device)
+        for column in range(3):
+            layer[kind, column] *= stretch
+        layer[kind, INPUT] += again * layer[kind, FORWARD]
+    return fill_communication(counts, work, levels, stack, plan, scratch, attention, attention_back, layer)
+
+
+@register_jitable
+def fill_communication(counts, work, levels, stack, plan, scratch, attention, attention_back, layer):
+    """Fill what shows of the communication inside layers; ``attention`` [s] is what context ranks hide behind."""
+    tensor, context, expert = plan[TENSOR], plan[CONTEXT], plan[EXPERT]
+    launch = stack[COLLECTIVE_LAUNCH]
+    tokens = plan[MICRO_BATCH] * work[SEQUENCE] / context
+    layers = counts[MODEL_LAYERS]
+    vector_bytes = 2 * tokens * counts[HIDDEN]
+    if plan[SEQUENCE_PARALLEL] == 1:
+        pair = group_seconds(ALL_GATHER, vector_bytes, levels, 1.0, tensor, scratch, launch)
+        pair += group_seconds(REDUCE_SCATTER, vector_bytes, levels, 1.0, tensor, scratch, launch)
+    else:
+        pair = group_seconds(ALL_REDUCE, vector_bytes, levels, 1.0, tensor, scratch, launch)
+    kv_bytes = 2 * plan[MICRO_BATCH] * work[SEQUENCE] * counts[KV_VALUES] / layers / tensor
+    if plan[CONTEXT_MODE] == ULYSSES:
+        moved = 2 * vector_bytes / tensor + 2 * kv_bytes / context
+        turn = group_seconds(ALL_TO_ALL, moved, levels, tensor, context, scratch, launch)
+        turn_back = turn
+    else:
+        turn = group_seconds(ALL_GATHER, kv_bytes, levels, tensor, context, scratch, launch)
+        turn_back = 2 * turn
+    distinct = expert * (1 - (1 - 1 / expert) ** counts[TOP_K])  # ranks that a token's experts lie on, if independent
+    sent_bytes = 2 * tokens / tensor * counts[HIDDEN] * distinct
+    exchange = 2 * group_seconds(ALL_TO_ALL, sent_bytes, levels, plan[EXPERT_TENSOR], expert, scratch, launch)
+    if plan[EXPERT_TENSOR] > 1:
+        slots = 2 * tokens / tensor * counts[HIDDEN] * counts[TOP_K] * plan[EXPERT_TENSOR]
+        exchange += group_seconds(ALL_GATHER, slots, levels, 1.0, plan[EXPERT_TENSOR], scratch, launch)
+        exchange += group_seconds(REDUCE_SCATTER, slots, levels, 1.0, plan[EXPERT_TENSOR], scratch, launch)
+    if math.isinf(pair + turn + exchange):
+        return False
+    tensor_share = stack[TENSOR_EXPOSED] if plan[OVERLAP_TENSOR] == 1 else 1.0
+    expert_share = stack[EXPERT_EXPOSED] if plan[OVERLAP_EXPERT] == 1 else 1.0
+    again = 1.0 if plan[RECOMPUTE] == RECOMPUTE_FULL else 0.0
+    for kind in range(2):
+        forward, backward = layer[kind, FORWARD], layer[kind, INPUT] + layer[kind, WEIGHT]
+        pairs = 1.0 if kind == MOE_LAYER - 1 and counts[SHARED] == 0 else 2.0
+        shown = 0.0
+        layer[kind, TENSOR_F] = exposed(pairs * pair, tensor_share, forward)
+        layer[kind, TENSOR_B] = exposed((1 + again) * pairs * pair, tensor_share, backward)
+        layer[kind, CONTEXT_F] = exposed(turn, stack[CONTEXT_EXPOSED], attention)
+        layer[kind, CONTEXT_B] = exposed(turn_back + again * turn, stack[CONTEXT_EXPOSED], attention_back)
+        total = (2 + again) * pairs * pair + (1 + again) * turn + turn_back
+        if kind == MOE_LAYER - 1:
+            layer[kind, EXCHANGE_F] = exposed(exchange, expert_share, forward)
+            layer[kind, EXCHANGE_B] = exposed((1 + again) * exchange, expert_share, backward)
+            total += (2 + again) * exchange
+        for column in range(TENSOR_F, HIDDEN_COMM):
+            shown += layer[kind, column]
+        hidden = total - shown
+        layer[kind, HIDDEN_COMM] = hidden
+        slowed = 1 + stack[CONTENTION] * hidden / (forward + backward)
+        for column in range(3):
+            layer[kind, column] *= slowed
+    return True
