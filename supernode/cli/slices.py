@@ -20,6 +20,7 @@ from supernode.cli.common import console, print_json, quantity_of
 if TYPE_CHECKING:
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from simulator.figures import Draw
     from simulator.machine import Level
     from topologies.builders import LegalSlice
@@ -46,7 +47,7 @@ class Cut:
     Parameters
     ----------
     title : what it is, as people read it
-    graph : its graph under one draw of the figures
+    graph, arrays : how it is wired under one draw of the figures
     levels : its levels, innermost first; a twist leaves them alone
     facts : what the report says of it besides what its graph says
     note : what else people must know to read them; often nothing
@@ -54,6 +55,7 @@ class Cut:
 
     title: str
     graph: Callable[[Draw], nx.Graph[str]]
+    arrays: Callable[[Draw], Fabric]
     levels: tuple[Level, ...]
     facts: dict[str, Any]
     note: str = ""
@@ -101,8 +103,7 @@ def cut(entry: MachineEntry, asked: Asked, machines: int = 1) -> Cut | None:
     if isinstance(fabric, Torus):
         return _cut_of_cubes(entry, fabric, _legal(fabric, wanted, asked, where), asked)
     if isinstance(fabric, FixedTorus):
-        part = _legal(fabric, wanted, asked, where)
-        return _cut_of(entry, fabric, part, part.kind, functools.partial(_plain, fabric, part))
+        return _cut_of(entry, fabric, _legal(fabric, wanted, asked, where))
     return _cut_of_counts(entry, fabric, wanted, where)
 
 
@@ -120,40 +121,61 @@ def _legal(fabric: Torus | FixedTorus, wanted: tuple[int, ...], asked: Asked, wh
 
 def _cut_of_cubes(entry: MachineEntry, fabric: Torus, part: LegalSlice, asked: Asked) -> Cut:
     """A slice that optical switches join: plain, twisted, or of the cubes that are named."""
-    from topologies.builders import check_twist, twisted
+    from simulator.fabric import Fabric
+    from topologies.builders import check_twist, twisted, twisted_arrays
 
+    plain = _cut_of(entry, fabric, part)
     if asked.is_twisted and asked.cubes:
         raise InputError("is for plain tori", where="--cubes", remedy="leave out --cubes or --twist")
     if asked.is_twisted:
         check_twist(fabric, part.shape, where="--twist")
-        turned = _cut_of(entry, fabric, part, "twisted torus", lambda draw: twisted(fabric, part.shape, draw=draw))
-        return dataclasses.replace(turned, note=_twist_in_words(part.shape))
+        kind = "twisted torus"
+        return Cut(
+            title=_title(entry, part, kind),
+            graph=lambda draw: twisted(fabric, part.shape, draw=draw),
+            arrays=lambda draw: twisted_arrays(fabric, part.shape, draw=draw),
+            levels=plain.levels,
+            facts=plain.facts | {"kind": kind, "is_twisted": True},
+            note=_twist_in_words(part.shape),
+        )
     if asked.cubes:
         cubes, circuits = _numbered(fabric, part, asked.cubes)
-        facts = {"cubes": cubes, "circuits": circuits}
-        return _cut_of(entry, fabric, part, part.kind, functools.partial(_rewired, fabric, part, cubes), facts)
-    return _cut_of(entry, fabric, part, part.kind, functools.partial(_plain, fabric, part))
+        return dataclasses.replace(
+            plain,
+            graph=functools.partial(_rewired, fabric, part, cubes),
+            arrays=lambda draw: Fabric.from_graph(_rewired(fabric, part, cubes, draw)),
+            facts=plain.facts | {"cubes": cubes, "circuits": circuits},
+        )
+    return plain
 
 
-def _cut_of(
-    entry: MachineEntry,
-    fabric: Torus | FixedTorus,
-    part: LegalSlice,
-    kind: str,
-    graph: Callable[[Draw], nx.Graph[str]],
-    more: dict[str, Any] | None = None,
-) -> Cut:
-    from topologies.builders import levels_of_shape, written
+def _cut_of(entry: MachineEntry, fabric: Torus | FixedTorus, part: LegalSlice) -> Cut:
+    from topologies.builders import arrays_of, graph_of, levels_of_shape
 
-    facts = {
-        "shape": list(part.shape),
+    return Cut(
+        title=_title(entry, part, part.kind),
+        graph=functools.partial(graph_of, fabric, part),
+        arrays=functools.partial(arrays_of, fabric, part),
+        levels=levels_of_shape(fabric, part.shape),
+        facts=_facts(part.kind, part),
+    )
+
+
+def _title(entry: MachineEntry, part: LegalSlice, kind: str) -> str:
+    from topologies.builders import written
+
+    return f"{written(part.shape)} {kind} of {entry.title}" if part.chips > 1 else f"One chip of {entry.title}"
+
+
+def _facts(kind: str, part: LegalSlice | None = None) -> dict[str, Any]:
+    """What the report says of a slice; without a shape, of one that is told by its number of chips."""
+    return {
+        "shape": list(part.shape) if part else None,
         "kind": kind,
-        "wraps": list(part.wraps),
-        "is_twistable": part.is_twistable,
-        "is_twisted": kind.startswith("twisted"),
+        "wraps": list(part.wraps) if part else [],
+        "is_twistable": bool(part and part.is_twistable),
+        "is_twisted": False,
     }
-    title = f"{written(part.shape)} {kind} of {entry.title}" if part.chips > 1 else f"One chip of {entry.title}"
-    return Cut(title, graph, levels_of_shape(fabric, part.shape), facts | (more or {}))
 
 
 def _twist_in_words(shape: tuple[int, ...]) -> str:
@@ -165,12 +187,6 @@ def _twist_in_words(shape: tuple[int, ...]) -> str:
         moves = [f"{chips} to {name}" for name, chips in zip("xyz", shift, strict=True) if chips]
         closing.append(f"closing {'xyz'[axis]} adds {' and '.join(moves)}")
     return f"{', '.join(closing).capitalize()}."
-
-
-def _plain(fabric: Torus | FixedTorus, part: LegalSlice, draw: Draw) -> nx.Graph[str]:
-    from topologies.builders import graph_of
-
-    return graph_of(fabric, part, draw)
 
 
 def _rewired(fabric: Torus, part: LegalSlice, cubes: list[int], draw: Draw) -> nx.Graph[str]:
@@ -199,23 +215,20 @@ def _cut_of_counts(entry: MachineEntry, fabric: MachineFabric, wanted: tuple[int
     from topologies.builders import builder_of, part_of
     from topologies.fabrics import tag_of
 
-    def graph(draw: Draw) -> nx.Graph[str]:
-        return builder_of(part).graph(part, draw)
-
     if len(wanted) > 1:
         raise InputError(
             f"{entry.name} is no torus, its slices have no shape", where=where, remedy="write a number of chips"
         )
     levels = builder_of(fabric).levels(fabric, wanted[0])
     part = part_of(fabric, wanted[0])
-    facts: dict[str, Any] = {
-        "shape": None,
-        "kind": tag_of(part),
-        "wraps": [],
-        "is_twistable": False,
-        "is_twisted": False,
-    }
-    return Cut(f"{wanted[0]:,} chips of {entry.title}", graph, levels, facts)
+    builder = builder_of(part)
+    return Cut(
+        title=f"{wanted[0]:,} chips of {entry.title}",
+        graph=functools.partial(builder.graph, part),
+        arrays=functools.partial(builder.arrays, part),
+        levels=levels,
+        facts=_facts(tag_of(part)),
+    )
 
 
 def rows_of_slice(report: dict[str, Any]) -> list[tuple[str, str]]:

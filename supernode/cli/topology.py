@@ -173,9 +173,9 @@ def _wired(name: str, hypothesis: str, machines: int, asked: Asked) -> _Wiring:
     stated = cache(partial(graph, Draw()))
 
     def arrays(draw: Draw | None = None) -> Fabric:
-        if found or network:
+        if network:
             return Fabric.from_graph(graph(draw) if draw else stated())
-        return builder_of(entry.fabric).arrays(entry.fabric, draw)
+        return found.arrays(draw or Draw()) if found else builder_of(entry.fabric).arrays(entry.fabric, draw)
 
     frozen = arrays()
     ends = [frozen, frozen]

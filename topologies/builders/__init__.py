@@ -44,7 +44,7 @@ from topologies.builders.slices import (
     legal_slices,
     levels_of_shape,
 )
-from topologies.builders.torus import check_twist, shapes, slice_graph, twist_of, twistable, twisted
+from topologies.builders.torus import check_twist, shapes, slice_graph, twist_of, twistable, twisted, twisted_arrays
 from topologies.fabrics import MachineFabric, NetworkFabric, tag_of
 
 BUILDERS: dict[str, Builder] = {
@@ -125,5 +125,6 @@ __all__ = [
     "twist_of",
     "twistable",
     "twisted",
+    "twisted_arrays",
     "written",
 ]
