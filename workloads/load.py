@@ -231,7 +231,9 @@ def _check_architecture(found: Transformer, where: str) -> None:
             remedy="active is at most count",
         )
     if found.chunked and not found.window:
-        raise InputError("chunks without a window", where=f"{where}: chunked", remedy="state window, the size of a chunk")
+        raise InputError(
+            "chunks without a window", where=f"{where}: chunked", remedy="state window, the size of a chunk"
+        )
     if experts and experts.dense_layers + experts.every > found.layers:
         raise InputError(
             f"{experts.dense_layers} dense layers and one of every {experts.every} leave no layer of {found.layers} "
