@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from simulator.collectives import bus_factor, kind_id
 from simulator.errors import InputError
 from simulator.files import read_text
-from supernode.fitting.rows import Row, read_rows
+from supernode.fitting.rows import Row, kind_named, read_rows
 from supernode.validation.run import DATA, predict, published
 
 if TYPE_CHECKING:
@@ -140,10 +140,8 @@ def _judged(rows: list[tuple[str, str, float]], same: str, kind: str, part: Slic
 
 
 def _kind(text: str) -> str:
-    from simulator.collectives import KINDS
-
     try:
-        return KINDS[kind_id(text.partition("(")[0].strip())]
+        return kind_named(text)
     except InputError:
         return ""
 
@@ -184,14 +182,14 @@ def _rows(paths: tuple[Path, ...]) -> tuple[tuple[Row, str, str], ...]:
     """All rows, with the title and address of the source of each."""
     found = []
     for path in paths:
-        said = _sources(path)
+        said = sources_by_line(path)
         for row in read_rows(path):
             line = int(row.where.rpartition("line ")[2].split(",")[0] or 0) if "line " in row.where else 0
             found.append((row, *said.get(line, (path.name, ""))))
     return tuple(found)
 
 
-def _sources(path: Path) -> dict[int, tuple[str, str]]:
+def sources_by_line(path: Path) -> dict[int, tuple[str, str]]:
     """Line -> (title, address) of its source, where a CSV has columns for them."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
     header: list[str] = []

@@ -101,6 +101,17 @@ def read_rows(path: Path, kind: str = "", chips: int | None = None) -> tuple[Row
     return found
 
 
+def kind_named(text: str) -> str:
+    """The kind of collective that a measurement names, without what it adds in brackets.
+
+    Raises
+    ------
+    InputError : none that is priced
+    """
+    named = text.partition("(")[0].strip()
+    return KINDS[kind_id(SAME.get(named.lower(), named))]
+
+
 def row_of(kind: str, chips: int, size_bytes: float, time_us: float, where: str) -> Row:
     """One row, its numbers checked.
 
@@ -179,7 +190,7 @@ def _row(values: Mapping[str, str], where: str, kind: str, chips: int | None) ->
     if values.get("in_place", "").lower() in {"1", "true"}:
         return None
     try:
-        found = kind or KINDS[kind_id(SAME.get(named.lower(), named))]
+        found = kind or kind_named(named)
     except InputError:
         if values.get("machine"):  # a table of many things: rows of other kinds are no mistake
             return None
