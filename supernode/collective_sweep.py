@@ -12,6 +12,7 @@ from simulator.machine import Slice, slice_of, slice_of_shape
 from simulator.units import parse
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
 from supernode.readings import machine_under, weights_of
+from topologies.spreads import spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,7 +108,8 @@ class Request:
 class Answer:
     """One priced collective, whichever level answered.
 
-    ``low_s`` and ``high_s`` are 5 % and 95 % of the draws, or of the measurements behind a curve; ``by_algorithm`` is
+    ``low_s`` and ``high_s`` are 5 % and 95 % of the draws, what closed forms miss among them, or of the measurements
+    behind a curve; ``by_algorithm`` is
     the closed form's time of every algorithm that is legal here [s]. ``flow``, ``curve``, ``jobs`` say what only their
     level knows.
     """
@@ -197,18 +199,23 @@ def sweep(request: Request, watch: Callable[[str, int, int], None] | None = None
         draw = Draw()
         price(request.kind, wanted[0], reading, draw=draw)
         touched |= draw.touched
+    spreads = [spread_of(part, size) for size in wanted] if level != "curve" else []  # a curve has a band of its own
+    touched |= {spread.key: spread for spread in spreads}
     figures = drawn_values(touched.values(), request.samples, request.seed)
     picks = drawn_hypotheses(weights, request.samples, request.seed, stated.name)
     group = group_of(part)
-    # a curve has a band of its own
-    drawn = [group_of(readings[pick], draw_number(figures, i)) for i, pick in enumerate(picks) if level != "curve"]
+    draws = [draw_number(figures, i) for i in range(request.samples)] if spreads else []
+    drawn = [group_of(readings[pick], draw) for pick, draw in zip(picks, draws, strict=False)]
     wires = _wired(part, request) if level == "flow" else []
     answers = []
     for done, size in enumerate(wanted):
         if watch is not None and level == "flow":
             watch("pricing flows", done, len(wanted))
         priced = price_in(group, request.kind, size, algorithm=request.algorithm)
-        times = [price_in(each, request.kind, size, algorithm=request.algorithm).seconds for each in drawn]
+        times = [
+            price_in(each, request.kind, size, algorithm=request.algorithm).seconds * draw(spreads[done])
+            for each, draw in zip(drawn, draws, strict=True)
+        ]
         low, high = (float(x) / priced.seconds for x in np.percentile(times or [priced.seconds], [5, 95]))
         answers.append(_answer(level, priced, min(low, 1.0), max(high, 1.0), part, request, wires))
     ids = source_ids(touched.values())
@@ -254,12 +261,13 @@ def _with_time(priced: Priced, seconds: float, low: float, high: float, **more: 
         "bounds": priced.bounds,
         **more,
     }
+    least_s = said["bounds"].least_s  # type: ignore[attr-defined]
     return Answer(
         kind=priced.kind,
         size_bytes=priced.size_bytes,
         ranks=priced.ranks,
         seconds=seconds,
-        low_s=seconds * low,
+        low_s=max(seconds * low, min(seconds, least_s)),
         high_s=seconds * high,
         algbw_bytes_per_s=algbw,
         busbw_bytes_per_s=algbw * priced.busbw_bytes_per_s / priced.algbw_bytes_per_s,

@@ -12,6 +12,7 @@ from simulator.machine import Chip
 from topologies import load
 from topologies.hypotheses import under
 from topologies.schema import MachineEntry, Published
+from topologies.spreads import spreads
 
 ROUNDING = 0.02
 """How far a published total may lie from chips times the figure of a chip without a note that says why: totals are
@@ -72,6 +73,7 @@ def _files() -> Iterator[Finding]:
     nodes: dict[str, Any] = {f"chip {name}": load.undisclosed(name) or load.chip(name) for name in load.names("chips")}
     nodes |= {f"network {name}": load.network_entry(name) for name in load.names("networks")}
     nodes |= {f"{kind} {name}": load.shared(kind, name) for kind in load.SHARED for name in load.names(kind)}
+    nodes |= {f"spread of {name}": entry for name, entry in spreads().items()}
     figures = [figure for name in load.names("machines") for figure in figures_of(load.entry(name))]
     for subject, node in nodes.items():
         own = list(figures_of(node))

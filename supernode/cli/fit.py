@@ -131,6 +131,7 @@ def _object(fit: ClosedFit, passed: int, written: Written | None) -> dict[str, A
             "after": median_error(fit.after),
             "left_out": median_error(fit.left_out_errors),
         },
+        "spread": {name: {"low": each.low, "high": each.high, "rows": each.rows} for name, each in fit.spreads.items()},
         "constants": {each.key: _constant(each) for each in fit.constants},
         "file": str(written.path) if written else None,
         "network_file": str(written.network) if written and written.network else None,
@@ -171,6 +172,11 @@ def _print(fit: ClosedFit, passed: int, written: Written | None) -> None:
     numbers = [median_error(errors) for errors in (fit.before, fit.after, fit.left_out_errors)]
     before, after, left = ("-" if number is None else f"{number:.1%}" for number in numbers)
     out.print(f"Median error: {before} before, {after} after, {left} with each row left out of the fit.")
+    for name, spread in fit.spreads.items():
+        out.print(
+            f"Measured over predicted, {name} messages: {spread.low:.3f} to {spread.high:.3f} "
+            f"(5-95 % of {spread.rows} {'row' if spread.rows == 1 else 'rows'}, each left out of the fit)."
+        )
     for row, reason in fit.left_out:
         out.print(f"Left out: {row.where}: {reason}", markup=False)
     if passed:

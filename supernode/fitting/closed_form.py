@@ -23,6 +23,7 @@ from simulator.collectives import ALGORITHMS, KINDS, bus_factor, group_of, kind_
 from simulator.errors import InputError
 from simulator.figures import Draw, Figure
 from supernode.fitting.slices import slices_of
+from supernode.fitting.spread import spreads_by_size
 from supernode.validation.collective import NAMED
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from simulator.collectives import Group
     from simulator.machine import Machine, Slice
     from supernode.fitting.rows import Row
+    from supernode.fitting.spread import Spread
 
 FITTED = ("fraction", "start", "collective_launch", "call", "ramp")
 """Last step of the path of a figure that is fitted."""
@@ -104,6 +106,11 @@ class ClosedFit:
     def values(self) -> dict[str, float]:
         """SI value by key of the constants that were fitted."""
         return {each.key: each.value for each in self.constants if each.is_fitted}
+
+    @property
+    def spreads(self) -> dict[str, Spread]:
+        """What the fit leaves open by class of sizes, each row as predicted from the others; empty for a single row."""
+        return spreads_by_size([row.size_bytes for row in self.rows if self.left_out_errors], self.left_out_errors)
 
 
 def median_error(errors: Sequence[float]) -> float | None:

@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import topologies
-from simulator.collectives import ALGORITHMS, KINDS, bus_factor, kind_id, price
+from simulator.collectives import ALGORITHMS, bus_factor, kind_id, price
 from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.units import humanise
+from supernode.fitting.rows import kind_named
 from supernode.validation import exchange
 from supernode.validation.answers import Predicted, Refused, predicted
 from supernode.validation.parts import draws, part_of
+from topologies.spreads import spread_of
 
 if TYPE_CHECKING:
     from supernode.validation.cases import Case
@@ -28,9 +30,6 @@ NAMED = {
 
 LIBRARIES = {"vllm custom": "custom-all-reduce"}
 """How measurements name a library other than the machine's own -> its entry in the catalogue."""
-
-SAME = {"ppermute": "send-recv"}
-"""Collectives under names of other libraries -> ours."""
 
 _MICROSECOND = 1e-6
 _GIGABYTE = 1e9
@@ -55,13 +54,12 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
     """Predict the time of a row [s], or its bus bandwidth [B/s] under nccl-tests' convention."""
     import numpy as np
 
-    name = case.text("collective").partition("(")[0].strip()
     if exchange.phase(case) in exchange.PHASES:
         return exchange.predict(case, unit, seed)
     try:
-        kind = KINDS[kind_id(SAME.get(name.lower(), name))]
+        kind = kind_named(case.text("collective"))
     except InputError:
-        raise Refused("unsupported", f"{name} is not predicted yet") from None
+        raise Refused("unsupported", f"{exchange.phase(case)} is not predicted yet") from None
     size = case.number("message_bytes")
     if size is None:
         raise Refused("unsupported", "message_bytes is empty")
@@ -78,13 +76,17 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
     wanted = NAMED.get(label, "")
     algorithm = wanted if wanted in ALGORITHMS else ""
     stated = Draw()
+    spread = spread_of(part, size)
+    stated(spread)
     try:
         first = price(kind, size, part, algorithm=algorithm, draw=stated)
     except InputError as error:
         raise Refused("infeasible", str(error).splitlines()[0]) from None
-    seconds = np.array(
-        [[price(kind, size, part, algorithm=algorithm, draw=draw).seconds] for draw in draws(stated.touched, seed)]
-    )
+    drawn = [
+        price(kind, size, part, algorithm=algorithm, draw=draw).seconds * draw(spread)
+        for draw in draws(stated.touched, seed)
+    ]
+    seconds = np.maximum(np.array(drawn), first.bounds.least_s)[:, np.newaxis]
     values = (
         seconds if unit == "s" else size / part.machine.chip.devices * bus_factor(kind_id(kind), part.chips) / seconds
     )
