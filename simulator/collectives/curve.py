@@ -25,9 +25,6 @@ from simulator.figures import Draw, source_ids
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from simulator.collectives.group import Group
     from simulator.machine import Slice
 
@@ -158,16 +155,13 @@ def fit_terms(sizes_bytes: Sequence[float], seconds: Sequence[float], terms: int
     return Terms(float(found[0]), float(found[1]) / scale, float(found[2]) / math.sqrt(scale))
 
 
-def leave_one_out(sizes_bytes: Sequence[float], seconds: Sequence[float], terms: int = 3) -> NDArray[np.float64]:
-    """Relative error of each row as predicted by a curve through all others: (predicted - measured) / measured [1]."""
-    import numpy as np
-
-    errors = []
+def leave_one_out(sizes_bytes: Sequence[float], seconds: Sequence[float], terms: int = 3) -> list[Terms]:
+    """For each row the curve through all others."""
+    found = []
     for left in range(len(sizes_bytes)):
         others = [row for row in range(len(sizes_bytes)) if row != left]
-        curve = fit_terms([sizes_bytes[row] for row in others], [seconds[row] for row in others], terms)
-        errors.append(curve.seconds(sizes_bytes[left]) / seconds[left] - 1)
-    return np.array(errors, dtype=np.float64)
+        found.append(fit_terms([sizes_bytes[row] for row in others], [seconds[row] for row in others], terms))
+    return found
 
 
 def look_up(points: Sequence[Point], size_bytes: float) -> tuple[float, float, float] | None:

@@ -14,10 +14,9 @@ from simulator.collectives.curve import APART, Curve, Grade, Point, families_of,
 from simulator.errors import InputError
 from simulator.files import read_text
 from supernode.fitting.inline import inline
+from supernode.fitting.spread import spread
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
     from simulator.collectives.curve import Terms
     from simulator.machine import Slice
@@ -109,27 +108,21 @@ def _fitted(key: tuple[str, str, int, float], rows: Sequence[Row]) -> FittedCurv
     if terms == 1 and sizes[0] / times[0] < BUSY * rate:
         terms = 0
     fit = fit_terms(sizes, times, terms)
-    raw = np.array([fit.seconds(row.size_bytes) / row.seconds - 1 for row in ordered])
-    left_out, spread, variants = None, raw, [fit]
+    raw = [fit.seconds(row.size_bytes) / row.seconds - 1 for row in ordered]
+    left_out, errors, variants = None, raw, [fit]
     grade: Grade = "measured"
     if len(sizes) > max(1, terms):
-        spread = leave_one_out(sizes, times, terms)
-        left_out = float(np.median(np.abs(spread)))
-        variants += [fit_terms(_without(sizes, i), _without(times, i), terms) for i in range(len(sizes))]
+        others = leave_one_out(sizes, times, terms)
+        variants += others
+        errors = [each.seconds(size) / time - 1 for each, size, time in zip(others, sizes, times, strict=True)]
+        left_out = float(np.median(np.abs(errors)))
         grade = "fitted"
-    low, high = _band(spread) if len(sizes) > 1 else (1 / APART, APART)
+    within = spread(errors)
+    low, high = (within.low, within.high) if len(sizes) > 1 else (1 / APART, APART)
     points = tuple(Point(row.machine, row.network, row.size_bytes, row.seconds) for row in ordered)
     curve = Curve(families, kind, ranks, rate, fit, (low, high), grade, (), points)
     error = float(np.median(np.abs(raw)))
     return FittedCurve(curve, tuple(ordered), _extreme(variants, min), _extreme(variants, max), error, left_out)
-
-
-def _band(errors: NDArray[np.float64]) -> tuple[float, float]:
-    """5 % and 95 % of measured over predicted time [1], around 1."""
-    import numpy as np
-
-    low, high = (float(each) for each in np.percentile(1 / (1 + errors), [5, 95]))
-    return min(1.0, low), max(1.0, high)
 
 
 def _merged(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
@@ -140,10 +133,6 @@ def _merged(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
     for row in rows:
         times.setdefault(row.size_bytes, []).append(math.log(row.seconds))
     return list(times), [math.exp(sum(each) / len(each)) for each in times.values()]
-
-
-def _without(values: Sequence[float], index: int) -> list[float]:
-    return [value for place, value in enumerate(values) if place != index]
 
 
 def _extreme(variants: Sequence[Terms], pick: Any) -> Terms:

@@ -77,13 +77,13 @@ def test_one_outlier_moves_the_curve_little():
     assert all(found.seconds(size) == pytest.approx(KNOWN.seconds(size), rel=0.04) for size in SIZES)
 
 
-def test_leave_one_out_error_is_that_of_the_other_rows():
-    # bandwidth alone: each row is predicted at the other's rate: 30 us at 1 MB/20 us are 1.5 times 20 us
-    errors = leave_one_out([1e6, 1e6], [2e-5, 3e-5], 1)
-    assert errors.tolist() == pytest.approx([0.5, -1 / 3])
+def test_leaving_one_row_out_gives_the_curve_through_the_others():
+    # bandwidth alone: each row is predicted at the other's rate
+    others = leave_one_out([1e6, 1e6], [2e-5, 3e-5], 1)
+    assert [each.seconds(1e6) for each in others] == pytest.approx([3e-5, 2e-5])
     # latency and bandwidth: the line through (1, 12 us) and (3, 16 us) has 14 us at 2, where 15 us were measured
-    errors = leave_one_out([1e6, 2e6, 3e6], [1.2e-5, 1.5e-5, 1.6e-5], 2)
-    assert errors[1] == pytest.approx(14 / 15 - 1, rel=1e-6)
+    others = leave_one_out([1e6, 2e6, 3e6], [1.2e-5, 1.5e-5, 1.6e-5], 2)
+    assert others[1].seconds(2e6) == pytest.approx(1.4e-5, rel=1e-6)
 
 
 def test_a_time_between_two_sizes_is_read_off_on_logarithmic_scales():
