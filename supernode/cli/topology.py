@@ -141,7 +141,6 @@ def _read_as(name: str, hypothesis: str) -> MachineEntry:
 
 def _wired(name: str, hypothesis: str, machines: int, asked: Asked) -> _Wiring:
     import topologies
-    from simulator.fabric import Fabric
     from simulator.machine import slice_of
     from topologies.builders import builder_of, network_builder_of
 
@@ -170,19 +169,19 @@ def _wired(name: str, hypothesis: str, machines: int, asked: Asked) -> _Wiring:
         joined.graph["title"] = title
         return joined
 
-    stated = cache(partial(graph, Draw()))
+    def arrays(draw: Draw) -> Fabric:
+        one = found.arrays(draw) if found else builder_of(entry.fabric).arrays(entry.fabric, draw)
+        if network is None:
+            return one
+        return network_builder_of(network.fabric).join_arrays(one, machines, network.fabric, draw)
 
-    def arrays(draw: Draw | None = None) -> Fabric:
-        if network:
-            return Fabric.from_graph(graph(draw) if draw else stated())
-        return found.arrays(draw or Draw()) if found else builder_of(entry.fabric).arrays(entry.fabric, draw)
-
-    frozen = arrays()
+    frozen = arrays(Draw())
     ends = [frozen, frozen]
     if any(low < high for low, high in bounds.values()):
         ends = [arrays(Draw({key: bound[end] for key, bound in bounds.items()})) for end in range(2)]
     levels = found.levels if found else slice_of(machine, entry.chips * machines).levels
     low, high = ends
+    stated = cache(partial(graph, Draw()))
     return _Wiring(entry, hypothesis, network, machines, title, stated, frozen, low, high, bounds, levels, found)
 
 

@@ -26,6 +26,7 @@ from topologies.builders import (
     twisted,
 )
 from topologies.builders.clos import plane
+from topologies.builders.rail_fat_tree import join, join_arrays
 from topologies.builders.torus import slice_arrays, twisted_arrays
 from topologies.fabrics import (
     Bundle,
@@ -39,6 +40,7 @@ from topologies.fabrics import (
     MachineFabric,
     MeshedRacks,
     PcieTree,
+    RailFatTree,
     StarPlanes,
     SwitchedSleds,
     Torus,
@@ -336,3 +338,34 @@ def test_more_chips_than_a_joined_graph_has_are_told_that_limit():
     assert isinstance(result.exception, InputError)
     assert "5 x 9,216 chips are too many: a joined graph has up to 32,768" in str(result.exception)
     assert "write 1 to 3" in str(result.exception)
+
+
+# Several machines
+
+
+@given(
+    machine=st.sampled_from(sorted(SAMPLES)),
+    machines=st.integers(2, 40),
+    ports=st.sampled_from((1, 2, 3, 8)),
+    node_chips=st.sampled_from((1, 2, 4, 8)),
+    radix=st.sampled_from((4, 6, 8, 64)),
+    over=st.sampled_from(((), (2.0,), (1.5, 3.0))),
+)
+def test_machines_joined_by_a_network_are_the_same_both_ways_or_none(
+    machine: str, machines: int, ports: int, node_chips: int, radix: int, over: tuple[float, ...]
+):
+    network = RailFatTree(ports=ports, node_chips=node_chips, radix=radix, oversubscription=over, link=LINK)
+    builder, fabric = builder_of(SAMPLES[machine]), SAMPLES[machine]
+    try:
+        graph = join(builder.graph(fabric), machines, network)
+    except InputError as error:
+        with pytest.raises(InputError, match=re.escape(str(error))):
+            join_arrays(builder.arrays(fabric), machines, network)
+    else:
+        check_same(join_arrays(builder.arrays(fabric), machines, network), Fabric.from_graph(graph))
+
+
+def test_one_machine_needs_no_network_in_arrays_either():
+    fabric = SAMPLES["torus"]
+    with pytest.raises(InputError, match="1 machine needs no network"):
+        join_arrays(builder_of(fabric).arrays(fabric), 1, RailFatTree(ports=1, node_chips=1, radix=4, link=LINK))

@@ -69,7 +69,7 @@ BUILDERS: dict[str, Builder] = {
 """Tag of the fabric struct -> how a machine of that kind is wired and cut."""
 
 NETWORK_BUILDERS: dict[str, NetworkBuilder] = {
-    "rail-fat-tree": NetworkBuilder(rail_fat_tree.reaches, rail_fat_tree.join),
+    "rail-fat-tree": NetworkBuilder(rail_fat_tree.reaches, rail_fat_tree.join, rail_fat_tree.join_arrays),
 }
 """Tag of the fabric struct -> how a network of that kind joins several machines."""
 

@@ -59,10 +59,12 @@ class NetworkBuilder:
     ----------
     reaches : ``reaches(fabric)`` -> how many nodes each further tier of switches reaches, and at what cost, ascending
     join : ``join(machine_graph, machines, fabric, draw=None)`` -> one graph of all machines, their ports and switches
+    join_arrays : the same of the arrays of a machine, as :meth:`simulator.fabric.Fabric.from_graph` makes them
     """
 
     reaches: Callable[..., tuple[Reach, ...]]
     join: Callable[..., nx.Graph[str]]
+    join_arrays: Callable[..., Fabric]
 
 
 def new_graph(builder: str, title: str, link: Link) -> nx.Graph[str]:

@@ -9,19 +9,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from simulator.errors import InputError
+from simulator.fabric import chips_of
 from simulator.figures import Draw
 from simulator.machine import Reach
 from topologies.builders.clos import ratios, spread
+from topologies.builders.common import edge
+from topologies.builders.wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import networkx as nx
 
+    from simulator.fabric import Fabric
     from topologies.fabrics import RailFatTree
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -118,22 +126,12 @@ def join(machine_graph: nx.Graph[str], machines: int, fabric: RailFatTree, draw:
     """
     import networkx as nx
 
-    draw = draw or Draw()
-    if machines < 2:
-        raise InputError(f"{machines} machine needs no network", remedy="join 2 or more machines")
     chips = [name for name, data in machine_graph.nodes.items() if data["kind"] == "chip"]
     nodes = [chips[i : i + fabric.node_chips] for i in range(0, len(chips), fabric.node_chips)]
-    tree = rail_of(fabric, len(nodes) * machines)
+    tree = _joined(machines, len(nodes), fabric)
     built: nx.Graph[str] = nx.Graph(**machine_graph.graph)
     built.graph.update(name=f"{machines} x {machine_graph.graph['name']}", builder="rail-fat-tree", machines=machines)
-    port = {
-        "bandwidth_bytes_per_s": draw(fabric.link.bandwidth),
-        "links": 1,
-        "latency_s": draw(fabric.link.latency),
-        "medium": "optic",
-        "domain": "scale_out",
-    }
-    bus = port | {"latency_s": 0.0, "medium": "pcie"}
+    port, bus = _edges(fabric, draw or Draw())
     half: list[str] = []
     ports: list[list[str]] = [[] for _ in range(fabric.ports)]
     for machine in range(machines):
@@ -154,15 +152,76 @@ def join(machine_graph: nx.Graph[str], machines: int, fabric: RailFatTree, draw:
             half += own
     for rail, names in enumerate(ports):
         _add_rail(built, names, tree, {**port, "plane": rail})
-    is_even = fabric.ports % fabric.node_chips == 0 or fabric.node_chips % fabric.ports == 0
-    built.graph["cuts"] = _cuts(half, machines // 2 * len(nodes), fabric.ports, tree)
-    built.graph["vertex_transitive"] = (
-        machine_graph.graph["vertex_transitive"] and is_even and tree.tiers == 1 and len(nodes) == 1
-    )
+    built.graph["cuts"] = {
+        name: half
+        + [f"leaf{rail}-{i}" for rail in range(fabric.ports) for i in range(leaves)]
+        + [f"spine{rail}-{i}" for rail in range(fabric.ports) for i in range(spines)]
+        for name, (leaves, spines) in _sides(machines // 2 * len(nodes), tree).items()
+    }
+    built.graph["vertex_transitive"] &= _looks_alike(fabric, len(nodes), tree)
     return built
 
 
-def _served(rail: int, fabric: RailFatTree, members: Sequence[str]) -> list[str]:
+def join_arrays(machine: Fabric, machines: int, fabric: RailFatTree, draw: Draw | None = None) -> Fabric:
+    """What :func:`join` makes, in arrays and of arrays, or the same error."""
+    chips = np.flatnonzero(chips_of(machine)).tolist()
+    nodes = [chips[i : i + fabric.node_chips] for i in range(0, len(chips), fabric.node_chips)]
+    tree, ports = _joined(machines, len(nodes), fabric), range(fabric.ports)
+    wiring = Wiring(f"{machines} x {machine.name}")
+    port, bus = _edges(fabric, draw or Draw())
+    served = [
+        (chip, node * fabric.ports + rail)
+        for node, members in enumerate(nodes)
+        for rail in ports
+        for chip in _served(rail, fabric, members)
+    ]
+    users, used = np.array(served).T
+    own, nics = [], []
+    for each in range(machines):
+        inside = wiring.copy(machine, [f"{each}/{name}" for name in machine.nodes])
+        nic = wiring.add("nic", [f"{each}/nic{node}-{rail}" for node in range(len(nodes)) for rail in ports])
+        wiring.join(inside[users], nic[used], bus)
+        own += [inside, nic]
+        nics.append(nic)
+    by_rail = np.concatenate(nics).reshape(-1, fabric.ports).T
+    to_spines, to_cores = (np.array(rows, dtype=np.int64).reshape(-1, 3).T for rows in _ups(tree))
+    leaves, spines = [], []
+    for rail in ports:
+        spine = wiring.add("switch", [f"spine{rail}-{i}" for i in range(tree.pods * tree.spines)], tier=2)
+        core = wiring.add("switch", [f"core{rail}-{i}" for i in range(tree.spines * tree.cores)], tier=3)
+        leaf = wiring.add("switch", [f"leaf{rail}-{i}" for i in range(tree.leaves)], tier=1)
+        wiring.join(leaf[np.arange(by_rail.shape[1]) // tree.down], by_rail[rail], port)
+        for lows, tops, (low, top, links) in ((leaf, spine, to_spines), (spine, core, to_cores)):
+            wiring.join(lows[low], tops[top], port, links)
+        leaves.append(leaf)
+        spines.append(spine)
+    half = own[: machines // 2 * 2]
+    for name, (near, far) in _sides(machines // 2 * len(nodes), tree).items():
+        wiring.cut(name, *half, *(each[:near] for each in leaves), *(each[:far] for each in spines))
+    is_alike = machine.is_vertex_transitive and _looks_alike(fabric, len(nodes), tree)
+    return wiring.fabric(is_vertex_transitive=is_alike)
+
+
+def _joined(machines: int, nodes: int, fabric: RailFatTree) -> Rail:
+    """A rail of so many machines of so many nodes, or the error of :func:`join`."""
+    if machines < 2:
+        raise InputError(f"{machines} machine needs no network", remedy="join 2 or more machines")
+    return rail_of(fabric, nodes * machines)
+
+
+def _edges(fabric: RailFatTree, draw: Draw) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Attributes of the edges from a port to its leaf, and from a chip to its port."""
+    port = edge(fabric.link, draw, medium="optic") | {"domain": "scale_out"}
+    return port, port | {"latency_s": 0.0, "medium": "pcie"}
+
+
+def _looks_alike(fabric: RailFatTree, nodes: int, tree: Rail) -> bool:
+    """Whether the network looks the same from every chip of machines of so many nodes."""
+    is_even = fabric.ports % fabric.node_chips == 0 or fabric.node_chips % fabric.ports == 0
+    return is_even and tree.tiers == 1 and nodes == 1
+
+
+def _served(rail: int, fabric: RailFatTree, members: Sequence[T]) -> list[T]:
     """The chips of a node that use port ``rail``: one where there are ports enough, else the chips that share it."""
     if fabric.ports >= fabric.node_chips:
         return list(members[rail * fabric.node_chips // fabric.ports :][:1])
@@ -176,35 +235,39 @@ def _add_rail(built: nx.Graph[str], names: list[str], tree: Rail, port: dict[str
     cores = [f"core{rail}-{i}" for i in range(tree.spines * tree.cores)]
     built.add_nodes_from(spines, kind="switch", tier=2, plane=rail)
     built.add_nodes_from(cores, kind="switch", tier=3, plane=rail)
-    for index in range(tree.leaves):
-        leaf = f"leaf{rail}-{index}"
-        built.add_node(leaf, kind="switch", tier=1, plane=rail)
-        built.add_edges_from((leaf, name, port) for name in names[index * tree.down : (index + 1) * tree.down])
-        if tree.spines:
-            pod, place = divmod(index, tree.pod_leaves)
-            tops = spines[pod * tree.spines : (pod + 1) * tree.spines]
-            _add_links(built, leaf, tops, spread(tree.up, place, tree.spines), port)
-    for index, spine in enumerate(spines if cores else ()):
-        pod, place = divmod(index, tree.spines)
-        tops = cores[place * tree.cores : (place + 1) * tree.cores]
-        _add_links(built, spine, tops, spread(tree.spine_up, pod, tree.cores), port)
+    leaves = [f"leaf{rail}-{i}" for i in range(tree.leaves)]
+    built.add_nodes_from(leaves, kind="switch", tier=1, plane=rail)
+    built.add_edges_from((leaves[i // tree.down], name, port) for i, name in enumerate(names))
+    for lows, tops, rows in zip((leaves, spines), (spines, cores), _ups(tree), strict=True):
+        built.add_edges_from((lows[low], tops[top], {**port, "links": links}) for low, top, links in rows)
 
 
-def _add_links(built: nx.Graph[str], low: str, tops: list[str], counts: list[int], port: dict[str, Any]) -> None:
-    built.add_edges_from((low, top, {**port, "links": n}) for top, n in zip(tops, counts, strict=True) if n)
-
-
-def _cuts(half: list[str], nodes: int, rails: int, tree: Rail) -> dict[str, list[str]]:
-    """Half of the machines, ``nodes`` nodes, alone, with the leaves and with the pods that are mostly theirs."""
-    cuts = {"half of the machines": half}
-    near = min(tree.leaves, round(nodes / tree.down))
-    leaves = [f"leaf{rail}-{i}" for rail in range(rails) for i in range(near)]
-    if tree.tiers > 1:
-        cuts["half of the machines with their leaves"] = half + leaves
-    pods = min(tree.pods, round(near / tree.pod_leaves))
+def _ups(tree: Rail) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
+    """The edges of a rail from leaves to spines, and from spines to cores: the two ends and how many links each has."""
+    to_spines, to_cores = [], []
+    if tree.spines:
+        for leaf in range(tree.leaves):
+            pod, place = divmod(leaf, tree.pod_leaves)
+            counts = spread(tree.up, place, tree.spines)
+            to_spines += [(leaf, pod * tree.spines + top, links) for top, links in enumerate(counts) if links]
     if tree.cores:
-        near = min(tree.leaves, pods * tree.pod_leaves)
-        leaves = [f"leaf{rail}-{i}" for rail in range(rails) for i in range(near)]
-        spines = [f"spine{rail}-{i}" for rail in range(rails) for i in range(pods * tree.spines)]
-        cuts["half of the machines with their pods"] = half + leaves + spines
-    return cuts
+        for spine in range(tree.pods * tree.spines):
+            pod, place = divmod(spine, tree.spines)
+            counts = spread(tree.spine_up, pod, tree.cores)
+            to_cores += [(spine, place * tree.cores + top, links) for top, links in enumerate(counts) if links]
+    return to_spines, to_cores
+
+
+def _sides(nodes: int, tree: Rail) -> dict[str, tuple[int, int]]:
+    """Cuts that half of the machines make, ``nodes`` nodes, and the leaves and spines of every rail on their side.
+
+    None of them, the leaves that are mostly theirs, and all of the pods that are.
+    """
+    sides = {"half of the machines": (0, 0)}
+    near = min(tree.leaves, round(nodes / tree.down))
+    if tree.tiers > 1:
+        sides["half of the machines with their leaves"] = near, 0
+    if tree.cores:
+        pods = min(tree.pods, round(near / tree.pod_leaves))
+        sides["half of the machines with their pods"] = min(tree.leaves, pods * tree.pod_leaves), pods * tree.spines
+    return sides

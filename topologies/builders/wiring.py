@@ -6,12 +6,13 @@ field; tests hold the two to each other. What only graphs carry (media, racks, r
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.fabric import Edges, Fabric
+from simulator.fabric import Edges, Fabric, sources
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     Block = tuple[str, int, Sequence[str]]
 
 Look = tuple[str, int]
+_NO_EDGES = Edges(
+    tails=np.zeros(0, dtype=np.int64),
+    heads=np.zeros(0, dtype=np.int64),
+    bandwidth_bytes_per_s=np.zeros(0),
+    links=np.zeros(0, dtype=np.int64),
+    latency_s=np.zeros(0),
+    scale_out=np.zeros(0, dtype=np.bool_),
+    classes=np.zeros(0, dtype=np.int64),
+)
 
 
 class Wiring:
@@ -30,8 +40,7 @@ class Wiring:
         self.name = name
         self._names: list[str] = []
         self._looks: list[Look] = []
-        self._edges: list[tuple[Numbers, Numbers, Numbers, Numbers]] = []
-        self._rates: list[tuple[float, float]] = []
+        self._edges = [_NO_EDGES]
         self._classes: dict[object, int] = {}
         self._cuts: dict[str, tuple[Numbers, ...]] = {}
 
@@ -72,16 +81,51 @@ class Wiring:
         tails, heads = (np.ravel(ends).astype(np.int64) for ends in np.broadcast_arrays(tails, heads))
         if not len(tails):
             return
-        looks = (attributes["plane"], *sorted((self._looks[tails[0]], self._looks[heads[0]])))
-        rate, latency_s = float(attributes["bandwidth_bytes_per_s"]), float(attributes["latency_s"])
+        is_outside, count = attributes["domain"] == "scale_out", len(tails)
+        plane = -1 if is_outside else attributes["plane"]  # chips of a node use rails by turns
+        looks = (plane, *sorted((self._looks[tails[0]], self._looks[heads[0]])))
+        rate = float(attributes["bandwidth_bytes_per_s"])
         if links is None:
-            each, which = np.array([attributes["links"]]), np.zeros(len(tails), dtype=np.int64)
+            each, which = np.array([attributes["links"]]), np.zeros(count, dtype=np.int64)
         else:
             each, which = np.unique(links, return_inverse=True)
+        self._edges.append(
+            Edges(
+                tails=tails,
+                heads=heads,
+                bandwidth_bytes_per_s=np.full(count, rate),
+                links=each[which],
+                latency_s=np.full(count, float(attributes["latency_s"])),
+                scale_out=np.full(count, is_outside),
+                classes=self._numbers_of([(*looks, rate, links) for links in each.tolist()])[which],
+            )
+        )
+
+    def copy(self, whole: Fabric, names: Sequence[str]) -> Numbers:
+        """Add all nodes and edges of a fabric that is laid already, under other names: the numbers of its nodes."""
+        start = len(self._names)
+        self._names += names
+        self._looks += [(kind, 0) for kind in whole.kinds]
+        source = sources(whole)
+        entries = np.flatnonzero(source < whole.indices)
+        own, which = np.unique(whole.classes[entries], return_inverse=True)
+        self._edges.append(
+            Edges(
+                tails=start + source[entries],
+                heads=start + whole.indices[entries],
+                bandwidth_bytes_per_s=whole.bandwidth_bytes_per_s[entries],
+                links=whole.links[entries],
+                latency_s=whole.latency_s[entries],
+                scale_out=whole.scale_out[entries],
+                classes=self._numbers_of([(whole.name, each) for each in own.tolist()])[which],
+            )
+        )
+        return start + np.arange(len(names))
+
+    def _numbers_of(self, classes: Sequence[object]) -> Numbers:
+        """The numbers of these classes of edges, new ones counted on."""
         known = self._classes
-        classes = np.array([known.setdefault((*looks, rate, count), len(known)) for count in each.tolist()])
-        self._edges.append((tails, heads, each[which], classes[which]))
-        self._rates.append((rate, latency_s))
+        return np.array([known.setdefault(each, len(known)) for each in classes], dtype=np.int64)
 
     def cut(self, name: str, *members: Numbers) -> None:
         """Declare a cut: the numbers of the nodes on its first side."""
@@ -89,10 +133,8 @@ class Wiring:
 
     def fabric(self, *, is_vertex_transitive: bool = True, coordinates: Numbers | None = None) -> Fabric:
         """All that was added and joined."""
-        columns = zip(*self._edges, strict=True) if self._edges else [[np.zeros(0, dtype=np.int64)]] * 4
-        tails, heads, links, classes = (np.concatenate(column) for column in columns)
-        sizes = [len(edges[0]) for edges in self._edges]
-        rates, delays = np.array(self._rates).reshape(-1, 2).T
+        columns = [field.name for field in dataclasses.fields(Edges)]
+        edges = {name: np.concatenate([getattr(each, name) for each in self._edges]) for name in columns}
         cuts = {}
         for cut, members in self._cuts.items():
             cuts[cut] = np.zeros(len(self._names), dtype=np.bool_)
@@ -102,15 +144,7 @@ class Wiring:
             self.name,
             tuple(self._names),
             tuple(kind for kind, _ in self._looks),
-            Edges(
-                tails=tails,
-                heads=heads,
-                bandwidth_bytes_per_s=np.repeat(rates, sizes),
-                links=links,
-                latency_s=np.repeat(delays, sizes),
-                scale_out=np.zeros(len(tails), dtype=np.bool_),
-                classes=classes,
-            ),
+            Edges(**edges),
             cuts=cuts,
             is_vertex_transitive=is_vertex_transitive,
             coordinates=coordinates,
