@@ -10,7 +10,7 @@ import msgspec
 
 from simulator.errors import InputError, unknown_name
 from simulator.figures import Source, figures_of, settle_all
-from simulator.files import read_toml
+from simulator.files import read_head, read_toml
 from simulator.program import Published, Stack, Transformer
 from workloads.program import count
 from workloads.tasks import ClusterTask, ServingTask, Task, TaskFile, TrainingTask, read_task
@@ -58,10 +58,11 @@ def model(name: str) -> Transformer:
     """
     if _is_path(name):
         return _read_model(_path(name))
+    if name in _stems("models"):
+        return _named_model(name)
     aliases = _aliases()
     known = _known(name, "model", {*_stems("models"), *aliases})
-    found = _named_model(aliases.get(known, known))
-    return found if found.name == known else msgspec.structs.replace(found, name=known)
+    return msgspec.structs.replace(_named_model(aliases[known]), name=known)
 
 
 def stack(name: str) -> Stack:
@@ -112,7 +113,14 @@ def _stems(kind: Kind) -> tuple[str, ...]:
 @functools.cache
 def _aliases() -> Mapping[str, str]:
     """Alias -> name of the model's file."""
-    return {alias: name for name in _stems("models") for alias in _named_model(name).aliases}
+    heads = {name: read_head(HERE / "models" / f"{name}.toml", _Head) for name in _stems("models")}
+    return {alias: name for name, head in heads.items() for alias in head.aliases}
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What a list of names needs of a model's file."""
+
+    aliases: tuple[str, ...] = ()
 
 
 @functools.cache
