@@ -1,4 +1,4 @@
-"""The plans that a measured training row can have had: what it leaves open enters as every legal possibility.
+"""The plans and stacks that a measured training row can have had: what it leaves open is every legal possibility.
 
 Some tools count devices where a chip has two of them; then the degrees multiply to a multiple of the chips, and the
 innermost ranks, which are neighbours on a chip, become one.
@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulator.plan import Plan
 from supernode.validation.answers import Refused
+from supernode.validation.stacks import stacks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simulator.machine import Dtype, Slice
     from simulator.plan import Recompute
-    from simulator.program import Transformer
+    from simulator.program import Stack, Transformer
     from supernode.validation.cases import Case
 
 MICRO_BATCHES = (1, 2, 4, 8)
 VIRTUAL_STAGES = (1, 2, 4, 8)
 TENSORS = (1, 2, 4, 8)
 PIPELINES = (1, 2, 4, 8)
+FULLY_SHARDED = 3
 ACCUMULATIONS = (1, 4, 16)
 """Micro-batches per pipeline stage and data rank where the global batch is unknown."""
 RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
@@ -45,10 +48,11 @@ PRECISIONS: tuple[tuple[str, Dtype], ...] = (
 
 @dataclass(frozen=True)
 class Possibility:
-    """A plan and the sequences of one step [1]."""
+    """A plan, the sequences of one step [1], and the stack that ran it."""
 
     plan: Plan
     batch: int
+    stack: Stack
 
 
 @dataclass(frozen=True)
@@ -63,20 +67,21 @@ class Degrees:
 
 
 def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibility]:
-    """Every plan that a row allows.
+    """Every plan and stack that a row allows.
 
     Raises
     ------
     Refused : there is none
     """
     wanted = [part.chip.dtype(dtype) for dtype in dtypes(case.text("precision"))]
+    stacks = stacks_of(case, part.machine)
     found: list[Possibility] = []
     refused = Refused("infeasible", f"global_batch = {case.count('global_batch')} leaves data ranks without a sequence")
     for tensor, context, pipeline in itertools.product(*_open_degrees(case, model)):
         try:
             degrees = _settled(case, part.chips, tensor, context, pipeline)
             for dtype in wanted:
-                found.extend(_spread(case, model, degrees, dtype))
+                found.extend(_spread(case, model, degrees, dtype, stacks))
         except Refused as why:
             refused = why
     if not found:
@@ -156,18 +161,21 @@ def _devices(case: Case, chips: int, tensor: int, context: int, pipeline: int) -
     return 1 if rest or not case.count("dp") else max(whole, 1)
 
 
-def _spread(case: Case, model: Transformer, degrees: Degrees, dtype: Dtype) -> Iterator[Possibility]:
+def _spread(
+    case: Case, model: Transformer, degrees: Degrees, dtype: Dtype, stacks: tuple[Stack, ...]
+) -> Iterator[Possibility]:
     """Spread one choice of degrees over what else the row leaves open."""
     if model.heads % degrees.tensor:
         raise Refused("infeasible", f"tp = {degrees.tensor} does not divide {model.heads} heads")
     if degrees.pipeline > model.layers:
         raise Refused("infeasible", f"pp = {degrees.pipeline} is more than the {model.layers} layers")
-    for micro_batch, expert, zero, virtual, recompute in itertools.product(
+    for micro_batch, expert, zero, virtual, recompute, stack in itertools.product(
         [degrees.micro_batch] if degrees.micro_batch else MICRO_BATCHES,
         _experts(case, model, degrees),
         _shardings(case.text("zero_or_fsdp"), degrees),
         _virtual_stages(case, model, degrees.pipeline),
         recomputes(case.text("recompute")),
+        stacks,
     ):
         for batch in _batches(case, degrees, micro_batch):
             most = -(-batch // degrees.data)
@@ -181,11 +189,14 @@ def _spread(case: Case, model: Transformer, degrees: Degrees, dtype: Dtype) -> I
                 data=degrees.data,
                 virtual_stages=virtual,
                 zero=zero,
+                shard=_shard(case.text("zero_or_fsdp"), degrees) if zero == FULLY_SHARDED else 0,
                 micro_batch=min(micro_batch, most),
                 recompute=recompute,
+                sequence_parallel=case.count("sp") != 0,
+                adapters=has_adapters(case),
                 dtype=dtype,
             )
-            yield Possibility(plan, batch)
+            yield Possibility(plan, batch, stack)
 
 
 def _batches(case: Case, degrees: Degrees, micro_batch: int) -> list[int]:
@@ -208,15 +219,28 @@ def _experts(case: Case, model: Transformer, degrees: Degrees) -> list[int]:
 
 
 def _shardings(named: str, degrees: Degrees) -> list[int]:
-    """ZeRO stages under the name that the row gives; stage 2 keeps whole parameters and moves what stage 1 moves."""
+    """ZeRO stages under the name that the row gives."""
     name = named.lower()
     if "zero-2" in name or "zero2" in name:
-        return [1]
+        return [2]
     if "fsdp" in name or "zero-3" in name or "zero3" in name:
-        return [3]
+        return [FULLY_SHARDED]
     if "optimizer" in name or "zero-1" in name or "zero1" in name or degrees.pipeline > 1:
         return [1]
-    return [1, 3] if degrees.data * degrees.context > 1 else [1]
+    return [1, FULLY_SHARDED] if degrees.data * degrees.context > 1 else [1]
+
+
+def _shard(named: str, degrees: Degrees) -> int:
+    """Ranks that share one copy of the parameters, where the name says fewer than all (``FSDP64 x 2 DCN-DP``), or 0."""
+    stated = re.match(r"fsdp(\d+)", named.lower())
+    ranks = degrees.data * degrees.context
+    size = int(stated.group(1)) if stated else 0
+    return size if size and size < ranks and ranks % size == 0 else 0
+
+
+def has_adapters(case: Case) -> bool:
+    """Whether the row's model is said to be trained by low-rank adapters: the one word of its name that is read."""
+    return "lora" in case.text("model").lower()
 
 
 def _virtual_stages(case: Case, model: Transformer, pipeline: int) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import workloads
 from simulator.figures import Draw
 from simulator.training.arrays import training_arrays
 from simulator.training.plans import plan_rows
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.machine import Dtype, Slice
-    from simulator.program import Program, Stack
+    from simulator.program import Program
     from supernode.validation.cases import Case
 
 TUNED = 1.25
@@ -67,17 +66,20 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
         raise Refused("unsupported", "seq_len is empty")
     found = possibilities(case, model, part)
     work = program(model)
-    stack = workloads.stack(part.machine.stacks["training"])
     stated = Draw()
-    seconds, needed, available = _priced(work, found, part, stack, sequence, stated)
+    seconds, needed, available = _priced(work, found, part, sequence, stated)
     batches = np.array([each.batch for each in found], dtype=np.float64)
     keep, note = _plausible(seconds / batches, needed, available, is_chosen=is_open(case))
     if not keep:
         raise Refused("infeasible", f"no plan of the row can be laid out on {part.chips} chips")
     found = [found[index] for index in keep]
-    times = [_priced(work, found, part, stack, sequence, draw)[0] for draw in draws(stated.touched, seed)]
+    times = [_priced(work, found, part, sequence, draw)[0] for draw in draws(stated.touched, seed)]
     said = "; ".join(filter(None, (remark(case, part.chips), note)))
-    return predicted(_in_unit(times, case, unit, work, found, part), stack=stack.name, note=said)
+    return predicted(
+        _in_unit(times, case, unit, work, found, part),
+        stack=" or ".join(dict.fromkeys(each.stack.name for each in found)),
+        note=said,
+    )
 
 
 def _in_unit(
@@ -95,32 +97,32 @@ def _in_unit(
 
 
 def _priced(
-    work: Program, found: list[Possibility], part: Slice, stack: Stack, sequence: int, draw: Draw
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Step time [s] and memory needed [B] of each possibility, and the memory that a chip offers [B]."""
+    work: Program, found: list[Possibility], part: Slice, sequence: int, draw: Draw
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Step time [s], memory needed and memory that a chip offers [B] of each possibility."""
     import numpy as np
 
+    from simulator.compute.kernels import CAPACITY
     from simulator.training import kernels
+    from simulator.training.rows.kernels import RESERVE
 
-    seconds, needed = np.empty(len(found)), np.empty(len(found))
-    available = 0.0
-    groups: dict[tuple[int, Dtype], list[int]] = {}
+    seconds, needed, available = np.empty(len(found)), np.empty(len(found)), np.empty(len(found))
+    groups: dict[tuple[int, Dtype, str], list[int]] = {}
     for index, each in enumerate(found):
-        groups.setdefault((each.batch, each.plan.dtype), []).append(index)
-    for (batch, dtype), members in groups.items():
+        groups.setdefault((each.batch, each.plan.dtype, each.stack.name), []).append(index)
+    for (batch, dtype, _), members in groups.items():
+        stack = found[members[0]].stack
         arrays = training_arrays(work, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw)
         group_seconds, group_needed = np.empty(len(members)), np.empty(len(members))
         rows = plan_rows([found[index].plan for index in members])
         kernels.search_fast(*arrays, rows, False, group_seconds, group_needed)  # noqa: FBT003 - a kernel takes no keywords
         seconds[members], needed[members] = group_seconds, group_needed
-        available = draw(part.chip.hbm.capacity)
-    if stack.training is not None:
-        available *= 1 - draw(stack.training.memory_reserve)
+        available[members] = arrays.chip[CAPACITY] * (1 - arrays.stack[RESERVE])
     return seconds, needed, available
 
 
 def _plausible(
-    seconds: NDArray[np.float64], needed: NDArray[np.float64], available: float, *, is_chosen: bool
+    seconds: NDArray[np.float64], needed: NDArray[np.float64], available: NDArray[np.float64], *, is_chosen: bool
 ) -> tuple[list[int], str]:
     """Indices of the possibilities that fit in memory, or of the leanest with a note where our count lets none fit.
 
@@ -137,7 +139,7 @@ def _plausible(
         least = needed[placed].min()
         fits = placed & (needed <= least)
         note = (
-            f"our count of memory is {least / _GIGABYTE:.0f} GB of {available / _GIGABYTE:.0f} GB a chip; priced "
+            f"our count of memory is {least / _GIGABYTE:.0f} GB of {available.max() / _GIGABYTE:.0f} GB a chip; priced "
             "all the same"
         )
     if is_chosen:

@@ -26,9 +26,9 @@ from supernode.validation.parts import part_of
 from supernode.validation.possibilities import dtypes, possibilities
 from supernode.validation.rates import flops_per_token
 from supernode.validation.training import TUNED
-from workloads.program import count, program
+from workloads.program import count, moe_layers, program
 
-UNREAD = ("id", "split", "group", "source_title", "source_url", "note", "confidence", "system", "model", "family")
+UNREAD = ("id", "split", "group", "source_title", "source_url", "note", "confidence", "system", "family")
 LLAMA = {
     "id": "T1",
     "machine": "hgx-h100",
@@ -289,7 +289,7 @@ def test_every_model_of_the_catalogue_is_recognised_by_its_columns_alone(case, n
     columns = {field: str(getattr(model, field)) for field in ("layers", "hidden", "heads", "kv_heads", "ffn", "vocab")}
     if mixed:
         columns |= {"experts": f"{mixed.count}", "topk": f"{mixed.active}", "moe_ffn": f"{mixed.ffn}"}
-        columns |= {"shared_experts": f"{mixed.shared}", "dense_layers": f"{mixed.dense_layers}"}
+        columns |= {"shared_experts": f"{mixed.shared}", "dense_layers": f"{model.layers - moe_layers(model)}"}
     found = architecture(case(LLAMA, **columns, params_B=""))
     assert (found.latent, found.window, found.experts, found.gated) == (model.latent, model.window, mixed, model.gated)
     assert count(found).parameters == count(model).parameters
