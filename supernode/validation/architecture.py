@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from typing import TYPE_CHECKING
 
 import msgspec
 
 import workloads
-from simulator.program import Experts, Published, Transformer
+from simulator.program import Experts, Transformer
 from supernode.validation.answers import Refused
 from workloads.program import count
 
@@ -26,6 +27,8 @@ PLAIN_RATIO = 4
 """Width of an MLP without a gate over the hidden size, in GPT-2 and its heirs; gated ones are made narrower."""
 VOCAB_SLACK = 0.02
 """Vocabularies are padded for the tensor ranks."""
+COUNT_SLACK = 0.02
+"""How far stated parameters may lie from a model's own: they are rounded."""
 _BILLION = 1e9
 
 
@@ -48,7 +51,7 @@ def architecture(case: Case) -> Transformer:
     experts = _experts(case)
     if experts and experts.dense_layers >= given["layers"]:
         raise Refused("infeasible", f"{experts.dense_layers} dense layers leave none of {given['layers']} to experts")
-    if known := _known(given, experts, case.count("dense_layers") is not None):
+    if known := _known(given, experts, case.count("dense_layers") is not None, case.number("params_B")):
         return known
     return _built(given, experts, case.number("params_B"))
 
@@ -74,27 +77,51 @@ def _experts(case: Case) -> Experts | None:
     )
 
 
-def _known(given: dict[str, int], experts: Experts | None, says_dense: bool) -> Transformer | None:
-    """The model of the catalogue with which every column but the number of layers agrees, cut to those layers."""
+def _known(
+    given: dict[str, int], experts: Experts | None, says_dense: bool, billions: float | None
+) -> Transformer | None:
+    """The model of the catalogue that agrees in every column but the number of layers, cut to those layers.
+
+    Of several the one of the nearest vocabulary and the nearest number of layers. A stated size of the head gives way
+    where the stated parameters are those of a model with another one: the two columns come from different places.
+    """
+    agreeing = []
     for model in _models():
         if any(given[name] != getattr(model, name) for name in ("hidden", "heads", "ffn")):
             continue
-        if given.get("kv_heads", model.kv_heads) != model.kv_heads:
+        if given.get("kv_heads", model.kv_heads) != model.kv_heads or not _same(experts, model.experts):
             continue
+        away = abs(given["vocab"] - model.vocab)
+        if away > VOCAB_SLACK * model.vocab:
+            continue
+        cut = _cut(model, given, experts if says_dense else None)
         if given.get("head_dim", model.head_dim) != model.head_dim:
-            continue
-        if abs(given["vocab"] - model.vocab) > VOCAB_SLACK * model.vocab or not _same(experts, model.experts):
-            continue
-        layers = given["layers"]
-        mixed = model.experts
-        if mixed:
-            dense = experts.dense_layers if experts and says_dense else min(mixed.dense_layers, layers - 1)
-            mixed = msgspec.structs.replace(mixed, dense_layers=dense)
-        windowed = round(model.windowed_layers * layers / model.layers)
-        return msgspec.structs.replace(
-            model, layers=layers, vocab=given["vocab"], windowed_layers=windowed, experts=mixed
-        )
-    return None
+            counted = count(cut).parameters
+            if not billions or abs(counted - billions * _BILLION) > COUNT_SLACK * counted:
+                continue
+        agreeing.append((away, abs(given["layers"] - model.layers), cut))
+    return min(agreeing, key=operator.itemgetter(0, 1))[2] if agreeing else None
+
+
+def _cut(model: Transformer, given: dict[str, int], stated: Experts | None) -> Transformer:
+    """A model with the layers and the vocabulary of a row, and with its dense layers where the row ``stated`` them."""
+    layers, mixed = given["layers"], model.experts
+    if mixed:
+        every = min(mixed.every, layers)
+        mixed = msgspec.structs.replace(mixed, every=every, dense_layers=min(mixed.dense_layers, layers - every))
+        dense = layers - (layers - mixed.dense_layers) // mixed.every
+        if stated and stated.dense_layers != dense:
+            mixed = msgspec.structs.replace(mixed, dense_layers=stated.dense_layers, every=1)
+    windowed = round(model.windowed_layers * layers / model.layers)
+    return msgspec.structs.replace(
+        model,
+        layers=layers,
+        vocab=given["vocab"],
+        windowed_layers=windowed,
+        window=model.window if windowed else 0,
+        chunked=model.chunked and windowed > 0,
+        experts=mixed,
+    )
 
 
 @functools.cache
@@ -124,7 +151,6 @@ def _built(given: dict[str, int], experts: Experts | None, billions: float | Non
         ffn=given["ffn"],
         vocab=given["vocab"],
         context=1,
-        published=Published(parameters=(billions or 1) * _BILLION, active=_BILLION, source=""),
         gated=given["ffn"] != PLAIN_RATIO * hidden,
         experts=experts,
     )
