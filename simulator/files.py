@@ -1,14 +1,16 @@
-"""Files that people write (TOML, decoded strictly) and files that we write (whole or not at all)."""
+"""Files that people write (TOML and JSON, decoded strictly) and files that we write (whole or not at all)."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import stat
 import tempfile
 import tomllib
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,6 +117,36 @@ def parse_toml(text: str, kind: type[T], where: str) -> T:
         raise InputError(f"is not TOML: {_cut(str(error))}", where=where, remedy="mend that line") from None
     _refuse_endless(tree, where)
     return convert(tree, kind, where)
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Parse JSON text; strict where the parser of Python is not: no key twice, no deep nesting; NaN is its own name.
+
+    Raises
+    ------
+    InputError : names the file, the place, what is wrong and what would be right
+    """
+    try:
+        tree = json.loads(text, parse_constant=str, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        place = f"{where}: line {error.lineno}"
+        raise InputError(f"is not JSON: {_cut(error.msg)}", where=place, remedy="mend that line") from None
+    except (RecursionError, ValueError) as error:
+        fault = str(error) if isinstance(error, _JsonError) else "is nested too deeply or has a huge number"
+        raise InputError(fault, where=where, remedy="mend it") from None
+    return tree
+
+
+class _JsonError(ValueError):
+    """What is wrong with a JSON text that Python would read."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise _JsonError(f"the key {_shown(counts.most_common(1)[0][0])} stands twice")
+    return tree
 
 
 def convert(tree: Any, kind: type[T], where: str) -> T:

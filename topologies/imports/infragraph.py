@@ -9,7 +9,6 @@ The schema does not say whether a bandwidth is of one direction or of both; it i
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from simulator.errors import InputError
-from simulator.files import convert
+from simulator.files import convert, parse_json
 from topologies.imports.common import (
     MOST_EDGES,
     MOST_NODES,
@@ -124,13 +123,7 @@ def read(path: Path) -> Wiring:
     if path.suffix.lower() in {".yaml", ".yml"}:
         raise InputError("YAML is not read", where=str(path), remedy="save it as JSON, which InfraGraph also writes")
     text, where = read_limited(path, LARGEST_BYTES), str(path)
-    try:
-        tree = json.loads(text, parse_constant=lambda name: name)
-    except json.JSONDecodeError as error:
-        place = f"{where}: line {error.lineno}"
-        raise InputError(f"is not JSON: {error.msg}", where=place, remedy="mend that line") from None
-    except (RecursionError, ValueError):
-        raise InputError("is nested too deeply or has a huge number", where=where, remedy="mend it") from None
+    tree = parse_json(text, where)
     found = convert(tree.get("infrastructure", tree) if isinstance(tree, dict) else tree, Infrastructure, where)
     return _expanded(found, where)
 
