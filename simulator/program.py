@@ -7,7 +7,7 @@ per kind of operator, that the engine scales by the plan: compiled once per mode
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Size = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 Some = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 MOST_MTP_LAYERS = 8
+Loss = Literal["fused", "plain", "chunked"]
+LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 
 class LatentAttention(Entry, frozen=True):
@@ -173,6 +175,7 @@ class Program:
             self.kv_values_per_token,
             model.vocab,
             model.heads,
+            experts.dense_layers if experts else 0,
         )
 
 
@@ -193,6 +196,8 @@ class TrainingStack(Entry, frozen=True):
     step_overhead : time of a step beside the passes, communication and optimizer [s]
     jitter : standard deviation of the logarithm of a rank's step time [1]
     memory_reserve : share of memory that tensors cannot use [1]
+    loss : how logits are held: in two bytes and their softmax in four (fused), in copies of four bytes for each step
+        (plain), or a part of the tokens at a time (chunked)
     """
 
     tensor_exposed: Ratio
@@ -210,6 +215,7 @@ class TrainingStack(Entry, frozen=True):
     step_overhead: Seconds
     jitter: Ratio
     memory_reserve: Ratio
+    loss: Loss = "fused"
 
 
 class ServingStack(Entry, frozen=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from simulator.collectives import level_rows
 from simulator.compute.chip import chip_row
 from simulator.errors import InputError
+from simulator.program import LOSSES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +62,7 @@ def training_arrays(
             draw(shares.jitter),
             draw(shares.memory_reserve),
             draw(part.machine.software.collective_launch),
+            LOSSES.index(shares.loss),
         ]
     )
     work = np.array([sequence, batch], dtype=np.float64)

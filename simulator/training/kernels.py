@@ -65,6 +65,7 @@ from simulator.training.rows.kernels import (
     JITTER,
     KIND,
     LAYERS,
+    MEMORY_COLUMNS,
     MICRO_BATCH,
     MODEL_LAYERS,
     MOE_LAYERS,
@@ -141,7 +142,7 @@ def step(program, counts, work, chip, levels, stack, plan, scratch, parts):
     if not fill_layers(program, counts, work, chip, levels, stack, plan, scratch, layer):
         parts[TOTAL] = math.inf
         return math.inf
-    slow_layers, slow_moe = stage_layers(counts, plan)
+    slow_layers, slow_moe = stage_layers(counts, plan, min(1.0, pipeline - 1))
     last_layers = max(counts[MODEL_LAYERS] - (pipeline - 1) * slow_layers, 0.0)
     last_moe = min(last_layers, moe_layers)
     middle = stage_time(layer, slow_layers - slow_moe, slow_moe, 0.0, 0, HIDDEN_COMM)
@@ -195,7 +196,7 @@ def search(program, counts, work, chip, levels, stack, plans, is_filtered, secon
     """
     scratch = np.empty((levels.shape[0] + 1, levels.shape[1]))
     parts = np.empty(10)
-    memory = np.empty(7)
+    memory = np.empty(MEMORY_COLUMNS)
     for i in range(plans.shape[0]):
         needed[i] = fill_memory(program, counts, work, chip, stack, plans[i], memory)
         if is_filtered and needed[i] > memory[AVAILABLE]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.errors import InputError, InternalError
 from simulator.figures import Draw
 from simulator.training.arrays import training_arrays
-from simulator.training.memory.parts import StepMemory
+from simulator.training.memory import StepMemory, weigh_plan
 from simulator.training.plans import plan_rows
 
 if TYPE_CHECKING:
@@ -80,16 +80,13 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
     import numpy as np
 
     from simulator.training import kernels
-    from simulator.training.memory import kernels as memory_kernels
     from simulator.training.rows import kernels as columns
 
     price: Any = kernels.step_fast if is_compiled else kernels.step
-    weigh: Any = memory_kernels.fill_memory_fast if is_compiled else memory_kernels.fill_memory
-    parts, memory = np.empty(10), np.empty(7)
+    parts = np.empty(10)
     scratch = np.empty((arrays.levels.shape[0] + 1, arrays.levels.shape[1]))
     row = plan_rows([plan])[0]
     seconds = float(price(*arrays, row, scratch, parts))
-    weigh(arrays.program, arrays.counts, arrays.work, arrays.chip, arrays.stack, row, memory)
     if not np.isfinite(seconds):
         raise InputError(f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}")
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:
@@ -111,5 +108,5 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
         overhead_s=float(parts[columns.OVERHEAD]),
         tokens_per_s=tokens / seconds,
         mfu=flops / (seconds * part.chips * arrays.chip[0]),
-        memory=StepMemory(*(float(value) for value in memory)),
+        memory=weigh_plan(plan, arrays, is_compiled=is_compiled),
     )
