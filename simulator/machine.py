@@ -43,23 +43,63 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Memory(Entry, frozen=True):
-    """A chip's memory: capacity [B], peak bandwidth [B/s], and the share of it that large kernels reach [1]."""
+    """A chip's memory: capacity [B], peak bandwidth [B/s], and the share of it that large kernels reach [1].
+
+    ``start`` [s] is the time until the bytes of a kernel flow.
+    """
 
     capacity: Bytes
     bandwidth: BytesPerSecond
     fraction: Ratio
+    start: Seconds
+
+
+class Tile(Entry, frozen=True):
+    """A block of a product's results, ``m`` x ``n``, and the step in which its depth is walked, ``k`` [1].
+
+    ``k`` is in elements of two bytes.
+    """
+
+    m: Ratio
+    n: Ratio
+    k: Ratio
 
 
 class Matmul(Entry, frozen=True):
     """How much of the peak a matrix product reaches.
 
-    ``fraction[dtype]`` of the peak for a large product; each dimension d of the product further scales it by
-    d / (d + ``half_size``), the saturating form of tile and wave quantisation.
+    ``fraction[dtype]`` [1] of the peak for a large product that is timed alone, of which ``sustained[dtype]`` [1] is
+    left over a long run, when power and clocks give way. ``engines`` [1] compute at once, each a ``tile`` of the
+    results; ``fill`` [1] is the depth, in elements of two bytes, that starting and ending a tile costs. Operands of a
+    product that memory bounds come at ``streaming`` [1] of the bandwidth that memory reaches.
     """
 
     fraction: dict[Dtype, Ratio]
-    half_size: Ratio
-    attention_fraction: Ratio
+    sustained: dict[Dtype, Ratio]
+    engines: Ratio
+    tile: Tile
+    fill: Ratio
+    streaming: Ratio
+
+
+class Attention(Entry, frozen=True):
+    """How much of the peak fused attention reaches.
+
+    ``fraction[dtype]`` [1] of the peak with heads and sequences without end, ``backward`` [1] the part of that rate in
+    the backward pass. A block of ``tile`` queries of one head is the work of one engine; ``fill`` [1] is the number of
+    keys that starting and ending it costs, ``softmax`` [1] what the softmax of a score costs as so many more elements
+    of the head, both in bf16.
+    """
+
+    fraction: dict[Dtype, Ratio]
+    backward: Ratio
+    tile: Ratio
+    fill: Ratio
+    softmax: Ratio
+
+    def dtype(self, wanted: Dtype) -> Dtype:
+        """The dtype in which attention is computed where ``wanted`` is asked for: itself where it is known, or bf16."""
+        return wanted if wanted in self.fraction else "bf16"
 
 
 class ChipPower(Entry, frozen=True):
@@ -84,6 +124,7 @@ class Chip(Entry, frozen=True):
     vendor: Said
     peak: dict[Dtype, Flops]
     matmul: Matmul
+    attention: Attention
     hbm: Memory
     power: ChipPower
     price: Usd | None = None

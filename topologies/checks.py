@@ -45,14 +45,14 @@ LARGEST = {
 
 TINY = 1e-6
 """Least of a share or of a divisor: less is a slip, and what is divided by it out of all proportion."""
-_SHARES = frozenset({"fraction", "attention_fraction"})
+_SHARES = frozenset({"fraction", "sustained", "backward"})
 _BETWEEN = {"idle": (0.0, 1.0), "pue": (1.0, LARGEST["1"])}
 """Numbers with limits of their own; a power at rest may be none."""
 _MOST_RAMP = 4.0
 """A ramp (1 at the best number of chunks, none for messages in one piece) is more where a library chooses worse."""
 _LEAST = {
-    **dict.fromkeys(("life", "half_size", "rent_per_chip", "spread_low", "spread_high"), TINY),
-    **dict.fromkeys(("full", "capital", "price"), 1.0),
+    **dict.fromkeys(("life", "rent_per_chip", "spread_low", "spread_high"), TINY),
+    **dict.fromkeys(("full", "capital", "price", "engines", "m", "n", "k", "tile"), 1.0),
 }
 """Figures that are divided by, or by which machines are compared, and the least of each in SI base units.
 
@@ -126,14 +126,22 @@ def check_chip(chip: Chip, where: str) -> None:
     """Check that a chip has bf16 (what a wanted dtype falls back to) and an achieved fraction for each dtype it has."""
     if "bf16" not in chip.peak:
         raise InputError("bf16 is missing", where=f"{where}: peak", remedy="state the dense bf16 peak of the chip")
-    for dtype in chip.peak:
-        if dtype not in chip.matmul.fraction:
-            raise InputError(
-                f"{dtype} is missing", where=f"{where}: matmul.fraction", remedy=f"add it, as peak.{dtype} stands"
-            )
-    for dtype in chip.matmul.fraction:
+    for name, held in (("matmul.fraction", chip.matmul.fraction), ("matmul.sustained", chip.matmul.sustained)):
+        for dtype in chip.peak:
+            if dtype not in held:
+                raise InputError(
+                    f"{dtype} is missing", where=f"{where}: {name}", remedy=f"add it, as peak.{dtype} stands"
+                )
+        _check_peaks(chip, held, f"{where}: {name}")
+    if "bf16" not in chip.attention.fraction:
+        raise InputError("bf16 is missing", where=f"{where}: attention.fraction", remedy="add it; it may be assumed")
+    _check_peaks(chip, chip.attention.fraction, f"{where}: attention.fraction")
+
+
+def _check_peaks(chip: Chip, dtypes: Iterable[str], where: str) -> None:
+    for dtype in dtypes:
         if dtype not in chip.peak:
-            raise InputError(f"{dtype} has no peak", where=f"{where}: matmul.fraction.{dtype}", remedy="take it out")
+            raise InputError(f"{dtype} has no peak", where=f"{where}.{dtype}", remedy="take it out")
 
 
 def chips_of(fabric: MachineFabric) -> int:  # noqa: PLR0911 - one return for each kind of fabric

@@ -24,20 +24,46 @@ WIDTH_BYTES: dict[str, float] = {
 """Bytes of one element."""
 
 
-def chip_row(chip: Chip, wanted: Dtype, draw: Draw) -> NDArray[np.float64]:
-    """A chip under one draw for matrix products in ``wanted`` (bf16 where the chip lacks it): see compute.kernels."""
+def chip_row(
+    chip: Chip, wanted: Dtype, draw: Draw, *, attention: Dtype = "bf16", is_sustained: bool = True
+) -> NDArray[np.float64]:
+    """A chip under one draw as :mod:`simulator.compute.kernels` take it.
+
+    Parameters
+    ----------
+    chip : the chip
+    wanted, attention : dtype of matrix products and of the attention core; bf16 where the chip lacks it
+    draw : values of uncertain figures
+    is_sustained : as over a long run, when power and clocks have given way; else as a kernel that is timed alone
+    """
     import numpy as np
 
-    dtype = chip.dtype(wanted)
+    dtype, core = chip.dtype(wanted), chip.attention.dtype(attention)
+    matmul, flash = chip.matmul, chip.attention
+    narrower = WIDTH_BYTES["bf16"] / WIDTH_BYTES[dtype]
+    dearer = draw(chip.peak[core]) / draw(chip.peak["bf16"])
+    forward = draw(chip.peak[core]) * draw(flash.fraction[core])
+    hbm = draw(chip.hbm.bandwidth) * draw(chip.hbm.fraction)
+    rate = draw(chip.peak[dtype]) * draw(matmul.fraction[dtype])
     return np.array(
         [
             draw(chip.peak[dtype]),
-            draw(chip.matmul.fraction.get(dtype, chip.matmul.fraction["bf16"])),
-            draw(chip.peak["bf16"]),
-            draw(chip.matmul.attention_fraction),
-            draw(chip.matmul.half_size),
-            draw(chip.hbm.bandwidth) * draw(chip.hbm.fraction),
-            draw(chip.hbm.capacity),
+            rate * draw(matmul.sustained[dtype]) if is_sustained else rate,
+            draw(matmul.engines),
+            draw(matmul.tile.m),
+            draw(matmul.tile.n),
+            draw(matmul.tile.k) * narrower,
+            draw(matmul.fill) * narrower,
             WIDTH_BYTES[dtype],
+            hbm * draw(matmul.streaming),
+            forward,
+            forward * draw(flash.backward),
+            draw(flash.tile),
+            draw(flash.fill) * dearer,
+            draw(flash.softmax) * dearer,
+            WIDTH_BYTES[core],
+            hbm,
+            draw(chip.hbm.start),
+            draw(chip.hbm.capacity),
         ]
     )

@@ -1,38 +1,156 @@
-"""Operator times on one chip; numbers only.
+"""Operator times on one chip; numbers only, all sizes those of one chip.
 
-A chip is an array ``chip`` of length 8: PEAK and FRACTION of the matmul dtype, VECTOR_PEAK (bf16 peak, in which
-attention runs) and ATTENTION (its achieved fraction), HALF (the size at which a dimension of a product reaches half
-of its rate), HBM (achieved bandwidth), CAPACITY (of memory) and WIDTH (bytes of a matmul element).
+A chip is an array ``chip`` of length 18. For products in their dtype: PEAK, RATE (what large products reach of it over
+a long run), ENGINES that compute at once on blocks of TILE_M x TILE_N results in steps of TILE_K, FILL (depth lost to
+starting and ending each block), WIDTH (bytes of an element) and STREAM (bandwidth at which operands come). For
+attention in its own: FORWARD_RATE and BACKWARD_RATE of heads without end, QUERIES (of a block), KEYS (lost to starting
+and ending each block), SOFTMAX (what the softmax of one score costs, as so many elements of a head) and
+ATTENTION_WIDTH. For the rest: HBM (achieved bandwidth), DELAY (until it flows) and CAPACITY of memory.
 """
 
 from __future__ import annotations
 
+import math
+
 from numba.extending import register_jitable
 
-PEAK, FRACTION, VECTOR_PEAK, ATTENTION, HALF, HBM, CAPACITY, WIDTH = range(8)
+PEAK, RATE, ENGINES, TILE_M, TILE_N, TILE_K, FILL, WIDTH, STREAM = range(9)
+FORWARD_RATE, BACKWARD_RATE, QUERIES, KEYS, SOFTMAX, ATTENTION_WIDTH = range(9, 15)
+HBM, DELAY, CAPACITY = range(15, 18)
+CHIP_COLUMNS = 18
+ROUNDING = 1e-9
+
+ACTIVATION_BYTES = 2.0
+BACKWARD_PRODUCTS = 2.5
+"""Products of flash attention backward over those forward: five, with the scores computed anew, against two."""
+
+
+@register_jitable
+def steps(size, step):
+    """Whole steps that cover a size [1]; a size that misses a multiple by rounding is one."""
+    return math.ceil(size / step - ROUNDING)
+
+
+@register_jitable
+def waves(tiles, engines):
+    """Rounds in which engines work off tiles [1]; below one where a few tiles are cut along their depth."""
+    if tiles >= engines:
+        return steps(tiles, engines)
+    return 1.0 / math.floor(engines / max(tiles, 1.0) + ROUNDING)
+
+
+@register_jitable
+def tiles_seconds(tiles, k, chip):
+    r"""Computing ``tiles`` blocks of results over a depth ``k`` [s].
+
+    .. math:: T = (w K + \max(w, 1) F) \frac{2 M N E}{R}
+
+    with w waves of E engines, the depth K in whole steps, and a fill F for each wave: all tiles of a wave run at once,
+    and the last wave takes as long as a full one. Fewer tiles than engines share them by splitting the depth
+    (Osama et al., PPoPP 2023, section 3, on tiles, waves and splits).
+    """
+    rounds = waves(tiles, chip[ENGINES])
+    depth = steps(k, chip[TILE_K]) * chip[TILE_K]
+    each = 2.0 * chip[TILE_M] * chip[TILE_N] * chip[ENGINES] / chip[RATE]
+    return (rounds * depth + max(rounds, 1.0) * chip[FILL]) * each
 
 
 @register_jitable
 def matmul_seconds(m, n, k, chip):
-    """Product of (m, k) and (k, n): the longer of computing and moving it [s].
+    """Product of (m, k) and (k, n): the longer of computing and moving it [s], without its launch.
 
-    The rate is PEAK x FRACTION, scaled by d / (d + HALF) for each dimension d: the saturating form of tile and wave
-    quantisation. Inputs are read in the matmul dtype, the output written in two bytes.
+    Inputs are read in the matmul dtype, the output written in two bytes.
     """
-    half = chip[HALF]
-    rate = chip[PEAK] * chip[FRACTION] * (m / (m + half)) * (n / (n + half)) * (k / (k + half))
-    moved = chip[WIDTH] * (m * k + k * n) + 2 * m * n
-    return max(2 * m * n * k / rate, moved / chip[HBM])
+    tiles = steps(m, chip[TILE_M]) * steps(n, chip[TILE_N])
+    moved = chip[WIDTH] * (m * k + k * n) + ACTIVATION_BYTES * m * n
+    return max(tiles_seconds(tiles, k, chip), moved / chip[STREAM])
+
+
+@register_jitable
+def grouped_seconds(groups, m_each, n, k, chip):
+    """``groups`` products of (m_each, k) and weights of their own (k, n) in one kernel [s], without its launch.
+
+    Waves are shared by all groups, so that only the last one of all is not full; the weights of every group are read.
+    """
+    tiles = groups * steps(m_each, chip[TILE_M]) * steps(n, chip[TILE_N])
+    rows = groups * m_each
+    moved = chip[WIDTH] * (rows * k + groups * k * n) + ACTIVATION_BYTES * rows * n
+    return max(tiles_seconds(tiles, k, chip), moved / chip[STREAM])
+
+
+@register_jitable
+def attention_forward_seconds(sequences, queries, context, heads, score_size, value_size, kv_width, chip):
+    """Fused attention of ``queries`` in each of ``sequences`` over ``context`` keys in the mean, forward [s].
+
+    ``heads`` of ``score_size`` (query and key) and ``value_size``; ``kv_width`` values of key and value are stored for
+    each token. Blocks of QUERIES queries of one head go over their keys in waves of all engines; per score the two
+    products cost 2 (score_size + value_size) FLOPs and the softmax as much as SOFTMAX more elements of the head
+    (Shah et al., arXiv 2407.08608, section 3: exponentials are the bottleneck of small heads). No launch.
+    """
+    return attention_blocks(
+        1.0, chip[FORWARD_RATE], sequences, queries, context, heads, score_size, value_size, kv_width, chip
+    )
+
+
+@register_jitable
+def attention_backward_seconds(sequences, queries, context, heads, score_size, value_size, kv_width, chip):
+    """The same backward [s]: 2.5 times products (Dao, arXiv 2307.08691, section 4.1) and bytes, at its own rate."""
+    return attention_blocks(
+        BACKWARD_PRODUCTS,
+        chip[BACKWARD_RATE],
+        sequences,
+        queries,
+        context,
+        heads,
+        score_size,
+        value_size,
+        kv_width,
+        chip,
+    )
+
+
+@register_jitable
+def attention_blocks(passes, rate, sequences, queries, context, heads, score_size, value_size, kv_width, chip):
+    """The longer of computing ``passes`` times the forward products of all blocks at ``rate`` and moving them [s]."""
+    blocks = sequences * heads * steps(queries, chip[QUERIES])
+    rounds = steps(blocks, chip[ENGINES])
+    flops = 2.0 * chip[QUERIES] * (context + chip[KEYS]) * (score_size + value_size + chip[SOFTMAX])
+    moved = ACTIVATION_BYTES * sequences * queries * (heads * (score_size + value_size) + kv_width)
+    return passes * max(rounds * flops * chip[ENGINES] / rate, moved / chip[HBM])
+
+
+@register_jitable
+def decode_attention_seconds(sequences, context, heads, score_size, value_size, kv_bytes, chip):
+    """Attention of one new token of each of ``sequences`` over ``context`` cached ones [s], without its launch.
+
+    The longer of reading the cache, ``kv_bytes`` a token, and of computing the scores of all heads.
+    """
+    flops = 2.0 * sequences * context * heads * (score_size + value_size)
+    return max(sequences * context * kv_bytes / chip[HBM], flops / chip[FORWARD_RATE])
 
 
 @register_jitable
 def attention_seconds(tokens, context, score_width, value_width, chip):
-    """Fused attention of ``tokens`` queries over ``context`` keys each, forward [s].
+    """The two products of attention without its softmax, over widths of all heads [s]: what unfused attention runs."""
+    return 2.0 * tokens * context * (score_width + value_width) / chip[FORWARD_RATE]
 
-    2 x tokens x context x (heads x key size + heads x value size) FLOPs at the rate of bf16 attention (Dao, arXiv
-    2307.08691, section 3); keys and values stay on the chip.
-    """
-    return 2 * tokens * context * (score_width + value_width) / (chip[VECTOR_PEAK] * chip[ATTENTION])
+
+@register_jitable
+def traffic_seconds(moved_bytes, chip):
+    """A memory-bound operator [s]: its reads and writes at the achieved bandwidth, after memory has answered once."""
+    return chip[DELAY] + moved_bytes / chip[HBM]
+
+
+@register_jitable
+def cross_entropy_seconds(tokens, vocab, logit_bytes, chip):
+    """Loss over the vocabulary and its gradient [s]: the logits read once and their gradients written in place."""
+    return traffic_seconds(2.0 * logit_bytes * tokens * vocab, chip)
+
+
+@register_jitable
+def quantise_seconds(values, chip):
+    """Casting activations to the dtype of products [s]: two bytes read, one element written."""
+    return traffic_seconds((ACTIVATION_BYTES + chip[WIDTH]) * values, chip)
 
 
 @register_jitable

@@ -14,16 +14,15 @@ from numba.extending import register_jitable
 
 from simulator.collectives.kernels import ALL_REDUCE, ALL_TO_ALL
 from simulator.compute.kernels import (
-    ATTENTION as ATTENTION_FRACTION,
-)
-from simulator.compute.kernels import (
     CAPACITY,
-    HBM,
-    VECTOR_PEAK,
     WIDTH,
+    attention_forward_seconds,
     causal_context,
+    decode_attention_seconds,
     decode_context,
+    grouped_seconds,
     matmul_seconds,
+    traffic_seconds,
 )
 from simulator.training.layers.kernels import group_seconds
 from simulator.training.rows.kernels import (
@@ -35,6 +34,7 @@ from simulator.training.rows.kernels import (
     EXPERT_PARAMETERS,
     EXPERTS,
     HEAD,
+    HEADS,
     HIDDEN,
     KIND,
     KV_VALUES,
@@ -55,8 +55,8 @@ from simulator.training.rows.kernels import (
 
 # stack
 ITERATION_OVERHEAD, LAUNCH, MEMORY_FRACTION, EXPOSED, IMBALANCE, TRAFFIC_FACTOR, COLLECTIVE_LAUNCH = range(7)
-# further counts of a model that serving needs, after those of training
-KV_HEADS, WINDOW_VALUES, WINDOW_SIZE, DECODE_SCORE, DECODE_VALUE = range(12, 17)
+# further counts of a model that serving needs: the last ones, after those of training
+KV_HEADS, WINDOW_VALUES, WINDOW_SIZE, DECODE_SCORE, DECODE_VALUE = range(-5, 0)
 # work
 INPUT, OUTPUT = range(2)
 # parts of an iteration
@@ -107,27 +107,34 @@ def iteration(program, counts, chip, levels, stack, tensor, copies, tokens, sequ
         seconds = 0.0
         if row[KIND] == ATTENTION:
             seen = causal_context(context, row[WINDOW]) if causal else decode_context(context, row[WINDOW])
-            score, value = row[N], row[K]
-            if not causal and counts[DECODE_SCORE] > 0:
-                # latent attention decodes on the cached latents themselves, with the up-projections absorbed
-                score, value = counts[DECODE_SCORE], counts[DECODE_VALUE]
-            flops = 2 * tokens * seen * (score + value) / tensor
-            seconds = flops / (chip[VECTOR_PEAK] * chip[ATTENTION_FRACTION])
-            if not causal:
-                share = row[LAYERS] / counts[MODEL_LAYERS]
-                per_layer = KV_BYTES * counts[KV_VALUES] / min(tensor, counts[KV_HEADS]) * share * seen
-                seconds = max(seconds, sequences * per_layer / row[LAYERS] / chip[HBM])
+            share = row[LAYERS] / counts[MODEL_LAYERS]
+            kv_width = counts[KV_VALUES] / min(tensor, counts[KV_HEADS]) * share / row[LAYERS]
+            heads = counts[HEADS]
+            score, value = row[N] / heads, row[K] / heads
+            if causal:
+                seconds = attention_forward_seconds(
+                    sequences, tokens / sequences, seen, heads / tensor, score, value, kv_width, chip
+                )
+            else:
+                if counts[DECODE_SCORE] > 0:
+                    # latent attention decodes on the cached latents themselves, with the up-projections absorbed
+                    score, value = (
+                        counts[DECODE_SCORE] / counts[HEADS],
+                        counts[DECODE_VALUE] / counts[HEADS],
+                    )
+                kv_bytes = KV_BYTES * kv_width
+                seconds = decode_attention_seconds(sequences, seen, heads / tensor, score, value, kv_bytes, chip)
             parts[ATTENTION_PART] += row[LAYERS] * (seconds + stack[LAUNCH])
             continue
         if row[KIND] == TRAFFIC:
             moved = 2 * counts[HIDDEN] * (row[N] + row[K] / tensor) * tokens * row[ACTIVE]
-            seconds = moved * stack[TRAFFIC_FACTOR] / chip[HBM]
+            seconds = traffic_seconds(moved * stack[TRAFFIC_FACTOR], chip)
         elif row[KIND] == EXPERT_MATMUL:
             local = local_experts(counts, ranks)
             visits = tokens * copies * row[ACTIVE] / (local * ranks)
             busy = local * (1 - math.exp(-visits))  # experts with at least one token, if visits are Poisson
             each = visits * local / max(busy, LEAST_ACTIVE)
-            seconds = busy * matmul_seconds(each, row[N], row[K], chip) * stack[IMBALANCE] + stack[LAUNCH]
+            seconds = grouped_seconds(busy, each, row[N], row[K], chip) * stack[IMBALANCE] + stack[LAUNCH]
         else:
             n = row[N] / tensor if row[SHARD] == COLUMNS else row[N]
             k = row[K] / tensor if row[SHARD] == ROWS else row[K]

@@ -55,7 +55,10 @@ def free(part):
     for level in part.levels:
         values |= {level.link.bandwidth.key: 1e30, level.link.latency.key: 1e-30, level.link.start.key: 1e-30}
     values[part.chip.hbm.bandwidth.key] = 1e30
-    values[part.chip.matmul.half_size.key] = 1e-9
+    matmul, attention = part.chip.matmul, part.chip.attention
+    values |= {matmul.fill.key: 0.0, attention.fill.key: 0.0, attention.softmax.key: 0.0, attention.backward.key: 1.0}
+    values |= {figure.key: 1.0 for figure in (matmul.engines, matmul.tile.m, matmul.tile.n, matmul.tile.k, attention.tile)}
+    values[part.chip.hbm.start.key] = 0.0
     return Draw(values)
 
 
@@ -78,8 +81,8 @@ def test_compute_of_an_ideal_machine_is_flops_over_achieved_peak(gpt3, nodes):
     attention_flops = (attention[:, 4] * 2 * 4096 / 2 * (attention[:, 1] + attention[:, 2])).sum()
     tokens = 4096 * 256 / 512
     expected = tokens * (
-        3 * matmul / (chip.peak["bf16"].si * chip.matmul.fraction["bf16"].si)
-        + 3.5 * attention_flops / (chip.peak["bf16"].si * chip.matmul.attention_fraction.si)
+        3 * matmul / (chip.peak["bf16"].si * chip.matmul.fraction["bf16"].si * chip.matmul.sustained["bf16"].si)
+        + 3.5 * attention_flops / (chip.peak["bf16"].si * chip.attention.fraction["bf16"].si)
     )
     assert found.compute_s == pytest.approx(expected, rel=1e-6)
 

@@ -15,7 +15,16 @@ from numba.extending import register_jitable
 
 from simulator.collectives.kernels import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, cheapest
 from simulator.collectives.rows.kernels import subgroup
-from simulator.compute.kernels import HBM, attention_seconds, causal_context, matmul_seconds
+from simulator.compute.kernels import (
+    HBM,
+    attention_backward_seconds,
+    attention_forward_seconds,
+    attention_seconds,
+    causal_context,
+    grouped_seconds,
+    matmul_seconds,
+    traffic_seconds,
+)
 from simulator.training.rows.kernels import (
     ACTIVE,
     ADAPTERS,
@@ -73,7 +82,6 @@ FORWARD, INPUT, WEIGHT, TENSOR_F, TENSOR_B, CONTEXT_F, CONTEXT_B, EXCHANGE_F, EX
 DENSE_KIND, MOE_KIND, HEAD_KIND = range(3)
 KINDS, LAYER_COLUMNS = 3, 10
 
-ATTENTION_BACKWARD = 2.5  # flash attention recomputes scores: five products backward against two forward
 UNFUSED_BACKWARD = 2.0
 
 
@@ -101,7 +109,7 @@ def operator(row, tokens, work, chip, counts, plan, stack):
     if row[KIND] == TRAFFIC:
         spread = tensor if plan[SEQUENCE_PARALLEL] == 1 else 1.0
         moved = 2 * counts[HIDDEN] * (row[N] / spread + row[K] / tensor) * tokens * row[ACTIVE]
-        seconds = moved * stack[TRAFFIC_FACTOR] / chip[HBM]
+        seconds = traffic_seconds(moved * stack[TRAFFIC_FACTOR], chip)
         return seconds, 2 * seconds, 0.0
     if row[KIND] == ATTENTION:
         context = causal_context(work[SEQUENCE], row[WINDOW])
@@ -111,18 +119,23 @@ def operator(row, tokens, work, chip, counts, plan, stack):
             moved = 2 * counts[HEADS] / tensor * tokens * context * stack[SCORE_PASSES]
             seconds += moved / chip[HBM]
             return seconds, UNFUSED_BACKWARD * seconds, 0.0
-        seconds = attention_seconds(tokens, context, row[N] / tensor, row[K] / tensor, chip) / stack[ATTENTION_FACTOR]
-        return seconds, ATTENTION_BACKWARD * seconds, 0.0
+        score, value = row[N] / counts[HEADS], row[K] / counts[HEADS]
+        heads = counts[HEADS] / tensor
+        width = counts[KV_VALUES] / counts[MODEL_LAYERS] / tensor
+        batch = plan[MICRO_BATCH]
+        forward = attention_forward_seconds(batch, tokens / batch, context, heads, score, value, width, chip)
+        backward = attention_backward_seconds(batch, tokens / batch, context, heads, score, value, width, chip)
+        return forward / stack[ATTENTION_FACTOR], backward / stack[ATTENTION_FACTOR], 0.0
     if row[KIND] == EXPERT_MATMUL:
         split = plan[EXPERT_TENSOR]
         local = counts[EXPERTS] / plan[EXPERT]
         m = tokens / tensor * split * row[ACTIVE] / local
         n = row[N] / split if row[SHARD] == COLUMNS else row[N]
         k = row[K] / split if row[SHARD] == ROWS else row[K]
-        each = local / stack[EXPERT_FACTOR]
-        launch = local * stack[EXPERT_LAUNCH]
-        forward = each * matmul_seconds(m, n, k, chip) + launch
-        return forward, each * matmul_seconds(m, k, n, chip) + launch, each * matmul_seconds(k, n, m, chip) + launch
+        slower, launch = 1 / stack[EXPERT_FACTOR], local * stack[EXPERT_LAUNCH]
+        forward = slower * grouped_seconds(local, m, n, k, chip) + launch
+        to_input = slower * grouped_seconds(local, m, k, n, chip) + launch
+        return forward, to_input, slower * grouped_seconds(local, k, n, m, chip) + launch
     n = row[N] / tensor if row[SHARD] == COLUMNS else row[N]
     k = row[K] / tensor if row[SHARD] == ROWS else row[K]
     # under sequence parallelism an operator that tensor parallelism does not split works on its own tokens only
