@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from simulator.collectives.curve import APART, Curve, Grade, Point, families_of, fit_terms, leave_one_out, rate_of
 from simulator.errors import InputError
 from simulator.files import read_text
-from supernode.fitting.inline import inline
 from supernode.fitting.spread import spread
+from topologies.imports.toml_text import inline, toml
 
 if TYPE_CHECKING:
-
     from simulator.collectives.curve import Terms
     from simulator.machine import Slice
     from supernode.fitting.rows import Row
@@ -169,8 +168,6 @@ def source_ids(path: Path, known: Mapping[str, Any]) -> tuple[dict[str, str], di
 
 def curves_toml(found: Sequence[FittedCurve], ids: Mapping[str, str], own: Mapping[str, dict[str, str]]) -> str:
     """A file of curves as TOML, as :mod:`topologies.curves` reads it."""
-    from topologies.imports.machine_file import toml
-
     if not found:
         raise InputError("no row is of a machine of the catalogue", remedy="name machines in the column machine")
     tables = [_table(each, ids) for each in found]

@@ -15,8 +15,8 @@ from simulator.errors import InputError
 from simulator.files import read_text, write_whole
 from simulator.units import factor
 from supernode.fitting.closed_form import ClosedFit, Constant, median_error
-from supernode.fitting.inline import inline
-from topologies.imports.machine_file import machine_name, template, toml
+from topologies.imports.machine_file import machine_name, template
+from topologies.imports.toml_text import toml
 from topologies.load import FIELDS, ROOT
 
 DIGITS = 5
@@ -78,12 +78,9 @@ def write_machine(out: Path, like: str, network: str, fit: ClosedFit, measured: 
         beside = out.parent / f"{name}-network.toml"
         write_whole(beside, _network(table["network"], beside.stem, like, by_place["network"], fit, measured))
         table["network"] = beside.stem
-    # on one line each, before the first table: what a hypothesis says of the fabric stays inside the hypothesis
-    hypotheses = "".join(f"    {inline(each)},\n" for each in table.pop("hypotheses", []))
-    head = f"# {like} with constants fitted to {_plain(measured.name)} by `supernode fit collective`.\n"
-    head += f"hypotheses = [\n{hypotheses}]\n" if hypotheses else ""
-    _check(out, head + toml(table))
-    write_whole(out, head + toml(table))
+    text = f"# {like} with constants fitted to {_plain(measured.name)} by `supernode fit collective`.\n" + toml(table)
+    _check(out, text)
+    write_whole(out, text)
     return Written(name, out, beside)
 
 

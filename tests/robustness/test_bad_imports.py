@@ -13,7 +13,7 @@ import topologies
 from simulator.errors import InputError
 from supernode.cli.import_ import graphml, infragraph, nvidia_smi
 from topologies.imports import nvidia_smi as matrices
-from topologies.imports.machine_file import toml
+from topologies.imports.toml_text import toml
 
 KEYS = "".join(
     f'<key id="{key}" for="{of}" attr.name="{name}" attr.type="string"/>'
@@ -246,7 +246,9 @@ def test_no_text_makes_the_reader_of_matrices_fail_otherwise(text):
 @given(
     st.recursive(
         st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20) | st.booleans() | st.integers(-9, 9)),
-        lambda inner: st.dictionaries(st.text(min_size=1, max_size=8), inner, max_size=3),
+        lambda inner: st.dictionaries(
+            st.text(min_size=1, max_size=8), inner | st.lists(inner, min_size=1, max_size=3), max_size=3
+        ),
         max_leaves=6,
     )
 )

@@ -18,13 +18,13 @@ from typing import Any
 import topologies
 from simulator.errors import InputError
 from simulator.files import read_text
+from topologies.imports.toml_text import toml
 from topologies.load import ROOT
 
 SOURCE = "imported-file"
 LONGEST_NAME = 64
 _TAKEN = ("vendor", "chip", "network", "power_basis", "stacks", "site", "software", "reliability", "sources")
 _LETTERS = re.compile(r"[^a-z0-9.-]+")
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -147,35 +147,3 @@ def _check(name: str, text: str) -> None:
         except InputError as error:
             message = str(error).replace(str(path), f"{name}.toml (as it would be written)")
             raise InputError(message.partition("\n  ")[0], remedy=error.remedy or "use another --like") from None
-
-
-def toml(table: Mapping[str, Any], path: str = "") -> str:
-    """Plain tables as TOML: values first, then the tables inside, by their full path."""
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if not _is_table(value)]
-    text = f"\n[{path}]\n" if path and (lines or not table) else ""
-    text += "".join(f"{line}\n" for line in lines)
-    for key, value in table.items():
-        inner = f"{path}.{_key(key)}" if path else _key(key)
-        if isinstance(value, Mapping):
-            text += toml(value, inner)
-        elif _is_table(value):
-            text += "".join(f"\n[[{inner}]]\n{toml(each).lstrip()}" for each in value)
-    return text
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
-
-
-def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
