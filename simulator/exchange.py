@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
+
 from simulator.figures import Ratio, Seconds
 from simulator.machine import Entry, Line, Name, Said
 
@@ -40,13 +44,17 @@ class Library(Entry, frozen=True):
     """A library of expert exchange, with the kernels of one mode or both.
 
     ``normal`` sends a token once to each node and fans it out there (for throughput), ``low_latency`` sends each copy
-    straight to its rank. It runs on chips of ``vendors`` (of all if empty), and is taken where none is named on
-    machines whose innermost links are of one of the families ``links``.
+    straight to its rank; up to ``low_latency_tokens`` tokens of a rank go so where no mode is named. It runs on chips
+    of ``vendors`` and on machines whose innermost links are of one of the families ``links`` (all where these are
+    empty), inside one machine alone where ``only_inside``; where none is named it is taken on ``usual_on`` links.
     """
 
     title: Said
     vendors: tuple[Said, ...] = ()
     links: tuple[Name, ...] = ()
+    only_inside: bool = False
+    usual_on: tuple[Name, ...] = ()
+    low_latency_tokens: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     normal: Kernels | None = None
     low_latency: Kernels | None = None
     note: Line = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,7 @@ from simulator.files import parse_toml, read_text
 from simulator.machine import Entry
 from supernode.validation.answers import Predicted, Refused, predicted
 from supernode.validation.parts import draws, part_of
+from topologies.spreads import spread_of_exchange
 
 if TYPE_CHECKING:
     from simulator.machine import Slice
@@ -70,15 +72,39 @@ def table() -> Table:
     return parse_toml(read_text(path), Table, path.name)
 
 
-def predict(case: Case, unit: str, seed: int) -> Predicted:
-    """Predict the time of a row [s], or its bandwidth as its benchmark counts it [B/s].
+@dataclass(frozen=True)
+class Ran:
+    """What a row ran: the slice, the routing, the tokens of one rank, the library in its mode, and what it counts."""
+
+    phase: str
+    part: Slice
+    routing: Routing
+    tokens: Tokens
+    library: str
+    mode: Mode
+    counted: Counted
+
+    def priced(self, draw: Draw) -> Exchanged:
+        """It as we price it."""
+        library = topologies.shared("exchange", self.library)
+        return PHASES[self.phase](self.part, self.routing, self.tokens, library, self.mode, draw=draw)
+
+    def counted_bytes(self, priced: Exchanged) -> float:
+        """The bytes of one rank that its bandwidth counts [B]."""
+        times = priced.copies
+        if self.counted != "copies":
+            is_joined = self.counted == "nodes" and self.part.machines > 1
+            times = priced.distinct_nodes if is_joined else priced.distinct_ranks
+        return self.tokens.count * self.tokens.each_bytes * times
+
+
+def ran(case: Case) -> Ran:
+    """What a row ran.
 
     Raises
     ------
     Refused : the batch is not known, or the machine has no such slice
     """
-    import numpy as np
-
     name = phase(case)
     text = case.text("algorithm_if_known").lower()
     size = case.number("message_bytes")
@@ -90,21 +116,32 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
         tokens = Tokens(
             _count(found, size, routing, part, sent), found.hidden, sent.bytes_per_value, _scale(found, sent)
         )
-        library = topologies.shared("exchange", found.library)
-        mode: Mode = "low-latency" if tokens.count <= found.low_latency_tokens else found.mode
-        stated = Draw()
-        first = PHASES[name](part, routing, tokens, library, mode, draw=stated)
-        seconds = np.array(
-            [
-                [PHASES[name](part, routing, tokens, library, mode, draw=draw).seconds]
-                for draw in draws(stated.touched, seed)
-            ]
-        )
     except InputError as error:
         raise Refused("infeasible", str(error).splitlines()[0]) from None
-    counted = tokens.count * tokens.each_bytes * _times(found.busbw, first, part)
-    note = f"by {found.library} in mode {mode}, {first.bottleneck}"
-    return predicted(seconds if unit == "s" else counted / seconds, note=note)
+    mode: Mode = "low-latency" if tokens.count <= found.low_latency_tokens else found.mode
+    return Ran(name, part, routing, tokens, found.library, mode, found.busbw)
+
+
+def predict(case: Case, unit: str, seed: int) -> Predicted:
+    """Predict the time of a row [s], or its bandwidth as its benchmark counts it [B/s].
+
+    Raises
+    ------
+    Refused : the batch is not known, or the machine has no such slice
+    """
+    import numpy as np
+
+    asked = ran(case)
+    stated = Draw()
+    spread = spread_of_exchange(asked.tokens.count * asked.tokens.each_bytes * asked.routing.top_k)
+    stated(spread)
+    try:
+        first = asked.priced(stated)
+        seconds = np.array([[asked.priced(draw).seconds * draw(spread)] for draw in draws(stated.touched, seed)])
+    except InputError as error:
+        raise Refused("infeasible", str(error).splitlines()[0]) from None
+    note = f"by {asked.library} in mode {asked.mode}, {first.bottleneck}"
+    return predicted(seconds if unit == "s" else asked.counted_bytes(first) / seconds, note=note)
 
 
 def phase(case: Case) -> str:
@@ -146,10 +183,3 @@ def _count(found: Benchmark, size: float | None, routing: Routing, part: Slice, 
     if found.message == "copies":
         return max(1.0, round(size / (found.top_k * each_bytes)))
     return size / (part.chips * spread(routing, part.chips).distinct * each_bytes)
-
-
-def _times(counted: Counted, priced: Exchanged, part: Slice) -> float:
-    """How often a token counts in the bandwidth of a benchmark [1]."""
-    if counted == "copies":
-        return priced.copies
-    return priced.distinct_nodes if counted == "nodes" and part.machines > 1 else priced.distinct_ranks

@@ -12,6 +12,9 @@ from simulator.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 MOST_EXPERTS = 65_536
 MOST_PICKS = 256
 _ROUNDS = 500
@@ -108,16 +111,30 @@ def spread(routing: Routing, sets: int) -> Spread:
     ------
     InputError : experts do not divide over the sets, or sets cut groups of experts apart
     """
+    if routing.odds:
+        hit, copies = demand(routing, sets)
+        return Spread(sets * float(hit.max()), sets * float(copies.max()))
+    _check_ranks(routing.experts, sets)
+    return Spread(sets * _hit(routing, routing.experts // sets), float(routing.top_k))
+
+
+def demand(routing: Routing, sets: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each of equal sets of ranks, the chance that a token picks an expert there and how many: (sets,), (sets,) [1].
+
+    Raises
+    ------
+    InputError : as :func:`spread`
+    """
+    import numpy as np
+
     _check_ranks(routing.experts, sets)
     each = routing.experts // sets
     if routing.odds:
-        import numpy as np
-
         from simulator.collectives.exchange import kernels
 
         hit, copies = kernels.picked_fast(np.array(routing.odds), routing.top_k, each)
-        return Spread(sets * float(hit.max()), sets * float(copies.max()))
-    return Spread(sets * _hit(routing, each), float(routing.top_k))
+        return hit, copies
+    return np.full(sets, _hit(routing, each)), np.full(sets, routing.top_k / sets)
 
 
 def _hit(routing: Routing, each: int) -> float:

@@ -80,12 +80,14 @@ class Exchanged:
 
     Parameters
     ----------
-    phase, mode, ranks : what ran
+    phase, mode, ranks, machines : what ran
     seconds : from the start of the first kernel to the end of the last [s]
-    floor_s : of it, what does not depend on what is sent; the rest passes bytes [s]
+    floor_s : of it, what does not depend on what is sent, the latency of the ways included; the rest passes bytes [s]
+    latency_s, call_s : of the ways, and the least time from one call to the next [s]
     copies, distinct_ranks, distinct_nodes : of a token: experts, and the distinct ranks and machines that they lie on
     sent_bytes : copies that a rank sends in this mode, those to itself included [B]
     level_bytes : by level, what one rank sends over it (along an axis: over its fullest link) [B]
+    plain_bytes : the same if every copy went on its own [B]
     bottleneck : what binds: the links of a level, the floor, or calls
     bounds : times that no exchange of its kind can beat [s]
     """
@@ -93,13 +95,17 @@ class Exchanged:
     phase: Phase
     mode: Mode
     ranks: int
+    machines: int
     seconds: float
     floor_s: float
+    latency_s: float
+    call_s: float
     copies: float
     distinct_ranks: float
     distinct_nodes: float
     sent_bytes: float
     level_bytes: dict[str, float]
+    plain_bytes: dict[str, float]
     bottleneck: str
     bounds: Bounds
 
@@ -143,7 +149,7 @@ def combine(
 def _exchanged(
     phase: Phase, part: Slice, routing: Routing, tokens: Tokens, library: Library, mode: Mode, draw: Draw
 ) -> Exchanged:
-    used = _kernels(library, mode)
+    used = kernels_of(library, mode)
     if part.chips < 2:
         raise InputError("an exchange needs at least 2 ranks", remedy="ask for more chips")
     ranks = part.chips
@@ -151,16 +157,15 @@ def _exchanged(
     own, nodes = spread(routing, ranks), spread(routing, part.machines)
     token_bytes = tokens.count * tokens.each_bytes
     is_straight = mode == "low-latency"
-    if is_straight:
-        loads = straight_loads(domains, ranks, token_bytes * own.copies)
-    else:
-        loads = fanned_loads(domains, routing, ranks, token_bytes)
+    plain = straight_loads(domains, ranks, token_bytes * own.copies)
+    loads = plain if is_straight else fanned_loads(domains, routing, ranks, token_bytes)
     floor_s = draw(used.dispatch if phase == "dispatch" else used.combine)
     if used.network is not None and part.machines > 1:
         floor_s += draw(used.network)
     if used.scan is not None:
         floor_s += draw(used.scan) * tokens.count * ranks
-    floor_s += farthest_seconds(domains, is_straight=is_straight)
+    latency_s = farthest_seconds(domains, is_straight=is_straight)
+    floor_s += latency_s
     busiest = max(loads, key=lambda load: load.seconds)
     call_s = draw(used.call.dispatch if phase == "dispatch" else used.call.combine) if used.call is not None else 0.0
     seconds = max(call_s, floor_s + busiest.seconds)
@@ -172,19 +177,29 @@ def _exchanged(
         phase=phase,
         mode=mode,
         ranks=ranks,
+        machines=part.machines,
         seconds=seconds,
         floor_s=floor_s,
+        latency_s=latency_s,
+        call_s=call_s,
         copies=own.copies,
         distinct_ranks=own.distinct,
         distinct_nodes=nodes.distinct,
         sent_bytes=token_bytes * (own.copies if is_straight else own.distinct),
         level_bytes={load.name: load.bytes_per_rank for load in loads},
+        plain_bytes={load.name: load.bytes_per_rank for load in plain},
         bottleneck="calls" if call_s > floor_s + busiest.seconds else bottleneck,
         bounds=bounds,
     )
 
 
-def _kernels(library: Library, mode: Mode) -> Kernels:
+def kernels_of(library: Library, mode: Mode) -> Kernels:
+    """The kernels of one mode.
+
+    Raises
+    ------
+    InputError : an unknown mode, or one that the library lacks
+    """
     if mode not in MODES:
         raise unknown_name("mode of an exchange", mode, MODES)
     by_mode = {"normal": library.normal, "low-latency": library.low_latency}

@@ -27,7 +27,8 @@ class Vector:
     """A priced all-to-all of unequal parts.
 
     ``link_bytes`` and ``crossing_bytes`` by level: on its fullest link (into or out of one chip at a switch level),
-    and all that crosses it [B]. ``injection_s`` is what the busiest rank must send or receive over all its links [s].
+    and all that crosses it [B]. Lower bounds: ``injection_s`` is what the busiest rank must send or receive over all
+    its links, ``link_s`` what the fullest link needs at all that the hardware has, ``latency_s`` the launch [s].
     """
 
     ranks: int
@@ -37,6 +38,8 @@ class Vector:
     link_bytes: dict[str, float]
     crossing_bytes: dict[str, float]
     injection_s: float
+    link_s: float
+    latency_s: float
 
 
 def all_to_all_v(part: Slice, matrix: ArrayLike, *, draw: Draw | None = None) -> Vector:
@@ -53,7 +56,7 @@ def all_to_all_v(part: Slice, matrix: ArrayLike, *, draw: Draw | None = None) ->
     import numpy as np
 
     from simulator.collectives.exchange import kernels
-    from simulator.collectives.rows.kernels import LINE, RAMP
+    from simulator.collectives.rows.kernels import BANDWIDTH, LINE, RAMP
 
     draw = draw or Draw()
     sizes = _sizes(matrix, part.chips)
@@ -76,7 +79,8 @@ def all_to_all_v(part: Slice, matrix: ArrayLike, *, draw: Draw | None = None) ->
         raise InternalError(
             f"an all-to-all of {busiest:g} bytes takes {seconds:g} s, below its bound of {injection_s:g} s"
         )
-    names = [part.levels[line].name for line in rows[:, LINE].astype(np.int64).tolist()]
+    lines = rows[:, LINE].astype(np.int64).tolist()
+    names = [part.levels[line].name for line in lines]
     link_bytes: dict[str, float] = {}
     crossing_bytes: dict[str, float] = {}
     for name, most, every in zip(names, fullest.tolist(), crossing.tolist(), strict=True):
@@ -91,6 +95,11 @@ def all_to_all_v(part: Slice, matrix: ArrayLike, *, draw: Draw | None = None) ->
         link_bytes=link_bytes,
         crossing_bytes=crossing_bytes,
         injection_s=injection_s,
+        link_s=max(
+            most / (float(rate) / draw(part.levels[line].link.fraction))
+            for most, rate, line in zip(fullest, rows[:, BANDWIDTH], lines, strict=True)
+        ),
+        latency_s=launch_s,
     )
 
 
