@@ -36,6 +36,8 @@ Said = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 MOST_CHIPS = 1_048_576
 """More chips than any announced cluster has; what asks for more is a slip of the keys."""
 Count = Annotated[int, msgspec.Meta(ge=1, le=MOST_CHIPS)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+"""Of a tile."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,12 +59,12 @@ class Memory(Entry, frozen=True):
 class Tile(Entry, frozen=True):
     """A block of a product's results, ``m`` x ``n``, and the step in which its depth is walked, ``k`` [1].
 
-    ``k`` is in elements of two bytes.
+    ``k`` is in elements of two bytes. A choice of the chip's libraries rather than a figure: nothing between is meant.
     """
 
-    m: Ratio
-    n: Ratio
-    k: Ratio
+    m: Side
+    n: Side
+    k: Side
 
 
 class Matmul(Entry, frozen=True):
@@ -93,7 +95,7 @@ class Attention(Entry, frozen=True):
 
     fraction: dict[Dtype, Ratio]
     backward: Ratio
-    tile: Ratio
+    tile: Side
     fill: Ratio
     softmax: Ratio
 

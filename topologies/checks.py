@@ -52,7 +52,7 @@ _MOST_RAMP = 4.0
 """A ramp (1 at the best number of chunks, none for messages in one piece) is more where a library chooses worse."""
 _LEAST = {
     **dict.fromkeys(("life", "rent_per_chip", "spread_low", "spread_high"), TINY),
-    **dict.fromkeys(("full", "capital", "price", "engines", "m", "n", "k", "tile"), 1.0),
+    **dict.fromkeys(("full", "capital", "price", "engines"), 1.0),
 }
 """Figures that are divided by, or by which machines are compared, and the least of each in SI base units.
 
