@@ -12,6 +12,7 @@ from simulator.errors import InputError, unknown_name
 from simulator.figures import Source, figures_of, settle_all
 from simulator.files import read_head, read_toml
 from simulator.program import Published, Stack, Transformer
+from workloads.hugging_face import read_config
 from workloads.program import count
 from workloads.tasks import ClusterTask, ServingTask, Task, TaskFile, TrainingTask, read_task
 
@@ -50,12 +51,16 @@ BOUNDS = {
 
 
 def model(name: str) -> Transformer:
-    """A model by name or alias, or from a user's TOML file.
+    """A model by name or alias, from a user's TOML file, or from the ``config.json`` of a Hugging Face repository.
 
     Raises
     ------
     InputError : unknown name, or a file that is wrong
     """
+    if name.partition("#")[0].lower().endswith(".json"):
+        found = read_config(name)
+        _check_architecture(found, name)
+        return found
     if _is_path(name):
         return _read_model(_path(name))
     if name in _stems("models"):
