@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import TYPE_CHECKING
 
 from simulator.fabric import Fabric
@@ -84,3 +86,36 @@ def fabric_of(graph: nx.Graph, bandwidth_bytes_per_s: float = 1e9, latency_s: fl
         }.items():
             data.setdefault(name, value)
     return Fabric.from_graph(graph)
+
+
+def below_and_above(graph: nx.Graph[str], switch: str) -> tuple[int, int]:
+    """Links of a switch to the tier below and to the tier above."""
+    tier = graph.nodes[switch]["tier"]
+    found = [0, 0]
+    for other, data in graph.adj[switch].items():
+        found[graph.nodes[other].get("tier", 0) > tier] += data["links"]
+    return found[0], found[1]
+
+
+def least_cut(graph: nx.Graph[str], unit: str) -> float:
+    """The least that crosses between two halves of the chips, or of the machines, wherever the switches are put."""
+    import networkx as nx
+
+    members: dict[object, list[str]] = {}
+    for name, data in graph.nodes.items():
+        if data["kind"] == "chip":
+            members.setdefault(name if unit == "chip" else data["machine"], []).append(name)
+    flow = nx.DiGraph()
+    for u, v, data in graph.edges.data():
+        rate = data["links"] * data["bandwidth_bytes_per_s"]
+        flow.add_edge(u, v, capacity=rate)
+        flow.add_edge(v, u, capacity=rate)
+    least = math.inf
+    for half in itertools.combinations(members, len(members) // 2):
+        side = {name for key in half for name in members[key]}
+        joined = flow.copy()
+        for names in members.values():
+            for name in names:
+                joined.add_edge(*(("in", name) if name in side else (name, "out")))
+        least = min(least, nx.maximum_flow_value(joined, "in", "out"))
+    return least
