@@ -15,6 +15,7 @@ from simulator.figures import Figure, Source, figures_of, settle_all
 from simulator.figures import Kind as FigureKind
 from simulator.files import parse_toml, read_text
 from simulator.machine import Dates
+from supernode.model_costs import ModelCosts, model_costs
 from topologies.fabrics import tag_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Shown:
     """One entry as it is shown: plain facts, figures by path, and the readings of what is not disclosed.
 
     ``hypothesis`` is the reading that the figures are of, where one was asked for; ``readings`` is then empty.
+    ``costs`` are a model's, and ``states`` the ids of sources of facts that are no figures.
     """
 
     kind: Kind
@@ -74,6 +76,8 @@ class Shown:
     sources: Mapping[str, Source]
     readings: tuple[Reading, ...] = ()
     hypothesis: str = ""
+    costs: ModelCosts | None = None
+    states: tuple[str, ...] = ()
 
     @property
     def all_figures(self) -> tuple[Figure, ...]:
@@ -83,7 +87,8 @@ class Shown:
     @property
     def cited(self) -> dict[str, Source]:
         """The sources that the figures are taken from and those that state something else, by id."""
-        return {name: self.sources[name] for name in sorted(cited_by(self.all_figures)) if name in self.sources}
+        ids = {*cited_by(self.all_figures), *self.states}
+        return {name: self.sources[name] for name in sorted(ids) if name in self.sources}
 
 
 def find(what: list[str], hypothesis: str = "", *, with_chip: bool = False) -> Shown:
@@ -144,7 +149,9 @@ def shown(kind: Kind, name: str) -> Shown:
         return Shown(kind, stack.name, stack.title, facts, _by_path(figures_of(stack)), workloads.sources())
     model = workloads.model(name)
     facts = {key: value for key, value in msgspec.to_builtins(model).items() if key not in {"name", "title"}}
-    return Shown(kind, model.name, model.title, _given(facts), {}, workloads.sources())
+    states = (model.published.source,) if model.published else ()
+    costs = model_costs(model)
+    return Shown(kind, model.name, model.title, _given(facts), {}, workloads.sources(), costs=costs, states=states)
 
 
 def machine_shown(name: str, hypothesis: str = "", *, with_chip: bool = False) -> Shown:
@@ -254,6 +261,8 @@ def _kind_and_name(what: list[str]) -> tuple[Kind, str]:
         if kind is None:
             raise unknown_name("kind", what[0], KINDS)
         return kind, name
+    if name.partition("#")[0].endswith(".json"):
+        return "model", name
     if name.endswith(".toml") or "/" in name:
         return "machine", name
     known = {kind: _names_and_aliases(kind) for kind in KINDS}

@@ -123,17 +123,14 @@ def program(model: Transformer) -> Program:
 
     counts = count(model)
     layers, moe = all_layers(model), moe_layers(model)
-    kv = 2 * model.kv_heads * model.head_dim
-    if model.latent:
-        kv = model.latent.kv_rank + model.latent.rope_head
-    looked_up = counts.positions + (0 if model.tied else counts.embedding)
+    kv = kv_values(model)
     return Program(
         model=model,
         rows=np.array(list(rows(model)), dtype=np.float64),
         layers=layers,
         moe_layers=moe,
         parameters=float(counts.parameters),
-        active_parameters=float(counts.parameters - counts.idle - looked_up),
+        active_parameters=float(counts.parameters - counts.idle - looked_up(model)),
         embedding_parameters=float(counts.embedding + counts.head),
         split_parameters_per_layer=counts.split / layers,
         whole_parameters_per_layer=counts.whole / layers,
@@ -141,6 +138,12 @@ def program(model: Transformer) -> Program:
         kv_values_per_token=float(layers * kv),
         kv_window_values_per_token=float(model.windowed_layers * kv if model.window else 0),
     )
+
+
+def looked_up(model: Transformer) -> int:
+    """Parameters that a token looks up rather than multiplies: learned positions, and an embedding of its own [1]."""
+    positions = model.context * model.hidden if model.learned_positions else 0
+    return positions + (0 if model.tied else model.vocab * model.hidden)
 
 
 def all_layers(model: Transformer) -> int:
@@ -153,6 +156,13 @@ def moe_layers(model: Transformer) -> int:
     if model.experts is None:
         return 0
     return (model.layers - model.experts.dense_layers) // model.experts.every + model.mtp_layers
+
+
+def kv_values(model: Transformer) -> int:
+    """Values that one layer keeps of one token: keys and values, or the latent that stands for both [1]."""
+    if model.latent:
+        return model.latent.kv_rank + model.latent.rope_head
+    return 2 * model.kv_heads * model.head_dim
 
 
 def head_sizes(model: Transformer) -> tuple[int, int]:

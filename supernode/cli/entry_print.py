@@ -9,9 +9,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from simulator.figures import Figure, Other, Source
-from simulator.units import DISPLAY
+from simulator.units import DISPLAY, humanise
 from supernode.cli.common import console
 from supernode.entries import FIGURE_KINDS, Reading, Shown, tally
+from supernode.model_costs import ModelCosts, costs_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,8 +29,9 @@ def print_entry(shown: Shown) -> None:
     out = console(WIDTH)
     out.print(Text(f"{shown.kind} {shown.name}: {plain(shown.title)}", style="bold"))
     for name, fact in shown.facts.items():
-        said = "not stated" if fact is None else f"{fact:g}" if isinstance(fact, float) else plain(str(fact))
-        out.print(Padding(Text(f"{name}: {said}"), (0, 0, 0, 2), expand=False))
+        out.print(Padding(Text(f"{name}: {_worded(fact)}"), (0, 0, 0, 2), expand=False))
+    if shown.costs:
+        _print_costs(shown.costs, out)
     if shown.figures:
         heading = f"Figures as {shown.hypothesis} has them" if shown.hypothesis else "Figures"
         _print_figures(heading, shown.figures, shown, out)
@@ -62,6 +64,7 @@ def entry_json(shown: Shown) -> dict[str, Any]:
         "name": shown.name,
         "title": shown.title,
         **{key: value for key, value in shown.facts.items() if key not in {"kind", "name", "title"}},
+        **(costs_json(shown.costs) if shown.costs else {}),
         "hypothesis": shown.hypothesis,
         "figures": {path: figure_json(figure) for path, figure in shown.figures.items()},
         "hypotheses": [
@@ -106,6 +109,38 @@ def number(value: float, unit: str) -> str:
 def plain(text: str) -> str:
     """Text from a file without what could move a terminal's cursor."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _worded(fact: Any) -> str:
+    """A fact in words."""
+    if fact is None:
+        return "not stated"
+    if isinstance(fact, dict):
+        return ", ".join(f"{name} {_worded(value)}" for name, value in fact.items() if value not in ("", False))
+    if isinstance(fact, list):
+        return ", ".join(_worded(each) for each in fact)
+    return f"{fact:g}" if isinstance(fact, float) else plain(str(fact))
+
+
+def _print_costs(costs: ModelCosts, out: Console) -> None:
+    """What a model costs: parameters, bytes, and FLOPs of a token by phase and length."""
+    from rich.table import Table
+
+    def sizes(by_dtype: Mapping[str, float]) -> str:
+        return ", ".join(f"{humanise(value, 'B')} in {dtype}" for dtype, value in by_dtype.items())
+
+    counts = ", ".join(f"{value:,} {name}" for name, value in costs.parameters.items())
+    out.print(Text("\nCosts, counted from the architecture", style="bold"))
+    out.print(Padding(Text(f"parameters: {counts}"), (0, 0, 0, 2), expand=False))
+    out.print(Padding(Text(f"weights: {sizes(costs.weight_bytes)}"), (0, 0, 0, 2), expand=False))
+    out.print(Padding(Text(f"cache of a token: {sizes(costs.kv_bytes_per_token)}"), (0, 0, 0, 2), expand=False))
+    table = Table(title="FLOPs of one token in a sequence", title_justify="left")
+    columns = ("tokens", "forward", "backward", "training step", "prefill", "decode", "cache of a sequence (bf16)")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for flops, kept in zip(costs.flops_per_token, costs.kv_bytes_per_sequence["bf16"], strict=True):
+        table.add_row(f"{flops.tokens:,}", *(humanise(value, "FLOP") for value in flops[1:]), humanise(kept, "B"))
+    out.print(table)
 
 
 def _said(stated: Figure | Other) -> dict[str, str]:
