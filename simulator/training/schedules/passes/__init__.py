@@ -1,0 +1,1 @@
+"""The columns of an order table and the kinds of passes."""
