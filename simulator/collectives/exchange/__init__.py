@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from simulator.collectives.exchange.experts import Routing, balanced, measured, zipf
+from simulator.collectives.exchange.packed import Packed, packed
 from simulator.collectives.exchange.price import MODES, Exchanged, Tokens, combine, dispatch
 from simulator.collectives.exchange.vector import Vector, all_to_all_v
-from simulator.exchange import Kernels, Library, Reached
+from simulator.exchange import Calls, Kernels, Library, Reached
 
 __all__ = [
     "MODES",
+    "Calls",
     "Exchanged",
     "Kernels",
     "Library",
+    "Packed",
     "Reached",
     "Routing",
     "Tokens",
@@ -21,5 +24,6 @@ __all__ = [
     "combine",
     "dispatch",
     "measured",
+    "packed",
     "zipf",
 ]

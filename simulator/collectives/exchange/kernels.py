@@ -1,4 +1,6 @@
-"""Where the top-k experts of a token lie, and what unequal parts load onto links; numbers and arrays only.
+"""Where the top-k experts of a token lie, what unequal parts load onto links, and how long an exchange takes.
+
+Numbers and arrays only.
 
 A token picks a set S of k experts with a probability proportional to the product of the odds of its members
 (conditional Poisson sampling: of all ways to draw k without replacement that have the same demand for each expert, the
@@ -10,11 +12,32 @@ distribution. With e_j the elementary symmetric polynomial of degree j,
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from simulator.collectives.rows.kernels import AXIS, BANDWIDTH, KIND, LENGTH, LINE, MESH, SIZE, STEP, WRAPS
+from simulator.collectives.rows.kernels import (
+    AXIS,
+    BANDWIDTH,
+    KIND,
+    LATENCY,
+    LENGTH,
+    LINE,
+    MESH,
+    SIZE,
+    STEP,
+    SWITCH,
+    WRAPS,
+    subgroup,
+)
+
+DISPATCH_START, COMBINE_START, DISPATCH_CALL, COMBINE_CALL, NETWORK_START, SCAN, STRAIGHT, NETWORK_LINE = range(8)
+CONSTANTS = 8
+"""Columns of a library's row: floors of both phases, the least times of their calls, what comes on top where ranks are
+on several machines [s]; time for each token and rank [s]; 1 where each copy goes straight; LINE of the network, or -1
+where there is none."""
 
 
 @register_jitable
@@ -223,7 +246,128 @@ def vector_seconds(rows, fullest):
     return longest, slowest
 
 
+@register_jitable
+def reached(top_k, experts, sets, skew):
+    """Distinct of ``sets`` equal sets of ranks in which a token picks an expert, as if all were as busy as one [1].
+
+    That one holds ``skew`` times its share of all picks, as if it had so many times its experts. Numbers that do not
+    divide count as if experts could be cut.
+    """
+    held = min(skew * experts / sets, experts)
+    missed = 1.0
+    for i in range(int(top_k)):
+        missed *= max(0.0, experts - held - i) / (experts - i)
+    return sets * (1.0 - missed)
+
+
+@register_jitable
+def ports_seconds(rows, first, last, inside, ranks):
+    """What the slowest of the rows of a domain needs for one byte that each rank sends to all alike [s].
+
+    ``inside`` ranks of the ``ranks`` among whom it is sent make one member of the innermost row. As
+    :func:`simulator.collectives.exchange.domains.straight_loads`.
+    """
+    size = 1.0
+    for i in range(first, last):
+        size *= rows[i, SIZE]
+    outer = inside * size
+    ports = 0.0
+    slowest = 0.0
+    for i in range(last - 1, first - 1, -1):
+        members = rows[i, SIZE]
+        if rows[first, KIND] == AXIS:
+            share = math.floor(members * members / 4) / members / (2.0 if rows[i, WRAPS] == 1 else 1.0)
+            slowest = max(slowest, size / ranks * share / rows[i, BANDWIDTH])
+        else:
+            ports += (outer - outer / members) / ranks
+            outer /= members
+            width = rows[i, BANDWIDTH] * (members - 1 if rows[i, KIND] == MESH else 1.0)
+            slowest = max(slowest, ports / width)
+    return slowest
+
+
+@register_jitable
+def way_seconds(rows, first, last):
+    """Latency between the members of a domain farthest apart [s]: of all axes, or of the longest way of switches."""
+    total = 0.0
+    longest = 0.0
+    for i in range(first, last):
+        hops = 1.0
+        if rows[i, KIND] == AXIS:
+            hops = math.floor(rows[i, SIZE] / 2) if rows[i, WRAPS] == 1 else rows[i, SIZE] - 1
+        total += hops * rows[i, LATENCY]
+        longest = max(longest, hops * rows[i, LATENCY])
+    return longest if rows[first, KIND] == SWITCH else total
+
+
+@register_jitable
+def exchange_seconds(
+    tokens, hidden, top_k, experts, ranks, stride, dispatch_bytes, combine_bytes, skew, levels, library
+):
+    """Time of a dispatch and of a combine of experts: (seconds, seconds); infinite where the group is none.
+
+    Tokens are sent once to each member of a level and fanned out there (normal kernels), or each copy straight to its
+    rank, as ``library`` says; in balanced demand the same as :func:`simulator.collectives.exchange.dispatch` and
+    ``combine`` on the group as a slice of its own.
+
+    Parameters
+    ----------
+    tokens : of one rank; an average, so that it need not be whole [1]
+    hidden : values of a token [1]
+    top_k, experts : experts that a token picks, and all of them, equally many on each rank [1]; at least ``top_k``
+    ranks, stride : of the group; its members lie ``stride`` chips apart in the slice [1]
+    dispatch_bytes, combine_bytes : of a value out and back, its share of a scaling factor included: 1 + 4 / 128 for
+        FP8 with a factor of four bytes for each 128 values, 2 for BF16 [B]
+    skew : picks of the busiest rank over the mean, 1 in balanced demand, as if all other ranks were equally busy [1]
+    levels : (levels, COLUMNS) of the slice, with bandwidths as these kernels reach them
+    library : (CONSTANTS,) of the library in one mode, see :data:`CONSTANTS`; both from
+        :func:`simulator.collectives.exchange.packed`
+    """
+    if ranks <= 1:
+        return 0.0, 0.0
+    rows = np.empty_like(levels)
+    depth = subgroup(levels, stride, ranks, rows)
+    if depth < 0:
+        return math.inf, math.inf
+    busiest = max(1.0, min(skew, ranks))
+    copies = min(top_k * busiest, max(1.0, min(top_k, experts / ranks)) * ranks)
+    per_byte = 0.0
+    latency = 0.0
+    start = 0.0
+    inside = 1.0
+    first = 0
+    while first < depth:
+        last = first + 1
+        size = rows[first, SIZE]
+        while last < depth and (
+            (rows[last, KIND] == AXIS and rows[first, KIND] == AXIS)
+            or (rows[last, KIND] == SWITCH and rows[last, WRAPS] == 1)
+        ):
+            size *= rows[last, SIZE]
+            last += 1
+        way = way_seconds(rows, first, last)
+        if library[STRAIGHT] == 1:
+            per_byte = max(per_byte, copies * ports_seconds(rows, first, last, inside, ranks))
+            latency = max(latency, way)
+        else:
+            # one busy rank among the ``inside`` of a member, the others as busy as all the rest
+            member = (busiest + (inside - 1) * (ranks - busiest) / (ranks - 1)) / inside
+            sent = reached(top_k, experts, ranks / inside, member)
+            per_byte = max(per_byte, sent * ports_seconds(rows, first, last, 1.0, size))
+            latency += way
+        if rows[last - 1, LINE] == library[NETWORK_LINE]:
+            start = library[NETWORK_START]
+        inside *= size
+        first = last
+    start += latency + library[SCAN] * tokens * ranks
+    passing = tokens * hidden * per_byte
+    out = max(library[DISPATCH_CALL], library[DISPATCH_START] + start + passing * dispatch_bytes)
+    back = max(library[COMBINE_CALL], library[COMBINE_START] + start + passing * combine_bytes)
+    return out, back
+
+
 picked_fast = njit(cache=True)(picked)
 fitted_odds_fast = njit(cache=True)(fitted_odds)
 vector_loads_fast = njit(cache=True)(vector_loads)
 vector_seconds_fast = njit(cache=True)(vector_seconds)
+exchange_seconds_fast = njit(cache=True)(exchange_seconds)
