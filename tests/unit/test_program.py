@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import workloads
 from simulator import program as columns
+from simulator.compute.kernels import causal_context, decode_context
 from simulator.program import (
     ACTIVE,
     ATTENTION,
@@ -31,13 +33,13 @@ from simulator.program import (
     K,
     LatentAttention,
     N,
-    Published,
     Transformer,
 )
+from simulator.training.kernels import forward_flops_per_token
+from workloads.costs import flops_per_token, last_keys, mean_keys
 from workloads.program import Row, count
 
 MODELS = workloads.names("models")
-NOWHERE = Published(parameters=1.0, active=1.0, source="made up")
 
 
 def _is(rows, *kinds):
@@ -51,18 +53,26 @@ def _matmul_flops(program):
 
 
 def _attention_flops(program, positions):
-    """Forward FLOPs of a token that sees ``positions`` others [1]."""
+    """Forward FLOPs of a token that sees ``positions`` others, or fewer in a window [1]."""
     rows = program.rows[_is(program.rows, ATTENTION)]
     seen = np.where(rows[:, WINDOW] > 0, np.minimum(rows[:, WINDOW], positions), positions)
     return float((2 * (rows[:, N] + rows[:, K]) * seen * rows[:, LAYERS]).sum())
 
 
 def _weights(program):
-    """Matrix elements that the rows hold, every expert counted, the logits' matrix too [1]."""
+    """Matrix elements that the rows hold, every expert counted, the logits' matrix as often as it is used [1]."""
     rows, experts = program.rows, program.model.experts
     elements = rows[:, N] * rows[:, K] * rows[:, LAYERS]
     routed = experts.count if experts else 0
     return float(elements[_is(rows, MATMUL)].sum() + routed * elements[_is(rows, EXPERT_MATMUL)].sum())
+
+
+def _moe_layers(model):
+    """Layers with experts, counted one by one; a prediction module is as the last layer of the model would be [1]."""
+    if model.experts is None:
+        return 0
+    dense, every = model.experts.dense_layers, model.experts.every
+    return model.mtp_layers + sum(i >= dense and (i - dense) % every == every - 1 for i in range(model.layers))
 
 
 def _vectors(model):
@@ -80,15 +90,17 @@ def _vectors(model):
     inner = 2 if model.gated else 1
     biased = model.biases == "all"
     dense = inner * model.ffn + model.hidden if biased else 0
+    layers = model.layers + model.mtp_layers
+    outside = norm + 3 * norm * model.mtp_layers
     if model.experts is None:
-        return norm + model.layers * (layer + dense)
+        return outside + layers * (layer + dense)
     experts = model.experts
     moe = experts.count if experts.router_bias else 0
     if biased:
         moe += experts.count * (inner * experts.ffn + model.hidden)
         moe += inner * experts.shared * experts.ffn + model.hidden if experts.shared else 0
-    moe_layers = model.layers - experts.dense_layers
-    return norm + model.layers * layer + experts.dense_layers * dense + moe_layers * moe
+    mixed = _moe_layers(model)
+    return outside + layers * layer + (layers - mixed) * dense + mixed * moe
 
 
 @st.composite
@@ -108,13 +120,14 @@ def transformers(draw):
             value_head=draw(small),
         )
     if draw(st.booleans()):
-        number = draw(st.integers(1, 16))
+        number, every = draw(st.integers(1, 16)), draw(st.integers(1, min(3, layers)))
         experts = Experts(
             count=number,
             active=draw(st.integers(1, number)),
             ffn=draw(small),
             shared=draw(st.integers(0, 2)),
-            dense_layers=draw(st.integers(0, layers - 1)),
+            dense_layers=draw(st.integers(0, layers - every)),
+            every=every,
             router_bias=draw(st.booleans()),
         )
     return Transformer(
@@ -128,7 +141,6 @@ def transformers(draw):
         ffn=draw(small),
         vocab=draw(small),
         context=draw(small),
-        published=NOWHERE,
         gated=draw(st.booleans()),
         tied=draw(st.booleans()),
         learned_positions=draw(st.booleans()),
@@ -136,6 +148,9 @@ def transformers(draw):
         norms_per_layer=draw(st.integers(0, 4)),
         norm_biases=draw(st.booleans()),
         qk_norm=draw(st.booleans()),
+        parallel=draw(st.booleans()),
+        chunked=window > 0 and draw(st.booleans()),
+        mtp_layers=draw(st.integers(0, 2)),
         window=window,
         windowed_layers=draw(st.integers(1, layers)) if window else 0,
         attention_sinks=draw(st.booleans()),
@@ -151,7 +166,8 @@ def test_matmul_rows_and_vectors_and_tables_hold_every_parameter_once(model):
     looked_up = (0 if model.tied else model.vocab * model.hidden) + (
         model.context * model.hidden if model.learned_positions else 0
     )
-    assert _weights(program) + _vectors(model) + looked_up == program.parameters == count(model).parameters
+    again = model.mtp_layers * model.vocab * model.hidden  # prediction modules use the same output matrix
+    assert _weights(program) - again + _vectors(model) + looked_up == program.parameters == count(model).parameters
 
 
 @settings(max_examples=200, deadline=None)
@@ -160,7 +176,7 @@ def test_parts_of_a_program_add_up_to_the_whole(model):
     program = workloads.program(model)
     layers = program.split_parameters_per_layer + program.whole_parameters_per_layer
     outside = count(model).rest + count(model).positions
-    total = model.layers * layers + program.moe_layers * program.expert_parameters_per_layer
+    total = program.layers * layers + program.moe_layers * program.expert_parameters_per_layer
     assert total + program.embedding_parameters + outside == pytest.approx(program.parameters, rel=1e-12)
     assert program.active_parameters <= program.parameters
     assert 0 <= program.kv_window_values_per_token <= program.kv_values_per_token
@@ -181,14 +197,54 @@ def test_a_token_costs_two_flops_for_every_matrix_element_that_it_visits(model):
 @given(transformers())
 def test_every_layer_runs_each_kind_of_operator_once(model):
     rows = workloads.program(model).rows
-    moe = model.layers - model.experts.dense_layers if model.experts else 0
-    expected = {EVERY_LAYER: model.layers, DENSE_LAYER: model.layers - moe, MOE_LAYER: moe, HEAD: 1}
+    layers, moe = model.layers + model.mtp_layers, _moe_layers(model)
+    expected = {EVERY_LAYER: layers, DENSE_LAYER: layers - moe, MOE_LAYER: moe, HEAD: 1}
     for row in rows[~_is(rows, ATTENTION)]:
         assert row[LAYERS] == expected[int(row[SCOPE])] > 0
-    assert rows[_is(rows, ATTENTION)][:, LAYERS].sum() == model.layers
+    assert rows[_is(rows, ATTENTION)][:, LAYERS].sum() == layers
     assert np.isfinite(rows).all()
-    assert (rows >= 0).all()
+    assert (np.delete(rows, WINDOW, axis=1) >= 0).all()
     assert (rows[_is(rows, MATMUL, EXPERT_MATMUL, ATTENTION)][:, [N, K, ACTIVE]] >= 1).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(transformers(), st.integers(2, 5))
+def test_rows_scale_with_layers_and_the_head_does_not(model, times):
+    model = msgspec.structs.replace(model, mtp_layers=0)
+    mixed = model.experts
+    if mixed:
+        assume((model.layers - mixed.dense_layers) % mixed.every == 0)
+        mixed = msgspec.structs.replace(mixed, dense_layers=times * mixed.dense_layers)
+    longer = msgspec.structs.replace(
+        model, layers=times * model.layers, windowed_layers=times * model.windowed_layers, experts=mixed
+    )
+    expected = workloads.program(model).rows.copy()
+    expected[expected[:, SCOPE] != HEAD, LAYERS] *= times
+    assert np.array_equal(workloads.program(longer).rows, expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(transformers(), st.integers(1, 100))
+def test_flops_of_a_token_are_those_that_the_kernel_of_a_step_counts(model, tokens):
+    flops = flops_per_token(model, tokens)
+    assert flops.forward == pytest.approx(forward_flops_per_token(workloads.program(model).rows, tokens), rel=1e-12)
+    assert flops.training_step == flops.forward + flops.backward == 3 * flops.forward
+    assert 0 < flops.prefill <= flops.forward
+
+
+@given(st.integers(1, 300), st.integers(-40, 40))
+def test_keys_that_queries_see_are_those_of_the_mask_counted_one_by_one(tokens, window):
+    seen = 0.0
+    for query in range(tokens):
+        first = 0 if window == 0 else max(0, query - window) if window > 0 else query // -window * -window
+        seen += query - first + 0.5  # a query sees half of itself, in the continuous form of the equations
+    mean = mean_keys(tokens, window)
+    assert mean == causal_context(tokens, window)
+    if window > 0:  # the continuous form lets the window end in the middle of a key
+        assert mean == pytest.approx(seen / tokens, abs=0.5)
+    else:
+        assert mean == pytest.approx(seen / tokens, rel=1e-12)
+    assert last_keys(tokens, window) == decode_context(tokens, window)
 
 
 def test_fields_of_a_row_stand_in_the_columns_that_the_engine_reads():
@@ -226,6 +282,45 @@ def test_gpt3_costs_what_the_equation_of_palm_says():
     assert 3 * ours == pytest.approx(6 * matrices + 12 * model.layers * model.heads * 128 * 2048, rel=1e-12)
 
 
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(("megatron-", "mt-nlg"))])
+def test_parameters_are_those_of_the_equation_of_narayanan(name):
+    # Narayanan et al., SC21 (arXiv 2104.04473), equation 2: P = 12 l h^2 (1 + 13 / 12 h + (V + s) / 12 l h);
+    # it leaves out the final norm, of 2 h
+    model = workloads.model(name)
+    l, h = model.layers, model.hidden
+    equation = 12 * l * h**2 * (1 + 13 / (12 * h) + (model.vocab + model.context) / (12 * l * h))
+    assert count(model).parameters == pytest.approx(equation + 2 * h, rel=1e-14)
+
+
+def test_palm_costs_what_its_authors_say():
+    # Chowdhery et al., arXiv 2204.02311, appendix B: a token costs 6 N + 12 L H Q T, N = 540.35e9 with the embedding,
+    # L = 118, H = 48, Q = 256, T = 2048, the whole of the attention matrix counted
+    program = workloads.program(workloads.model("palm-540b"))
+    ours = 3 * (_matmul_flops(program) + _attention_flops(program, 2048))
+    assert ours == pytest.approx(6 * 540.35e9 + 12 * 118 * 48 * 256 * 2048, rel=1e-4)
+
+
+def test_a_prediction_module_holds_the_published_parameters_and_doubles_the_logits():
+    # DeepSeek-V3, README_WEIGHTS.md: 11.5e9 parameters of its own beside the shared embedding and output matrix
+    model = workloads.model("deepseek-v3")
+    trained = msgspec.structs.replace(model, mtp_layers=1)
+    assert count(trained).parameters - count(model).parameters == pytest.approx(11.5e9, rel=0.01)
+    plain, more = workloads.program(model), workloads.program(trained)
+    logits = 2 * model.vocab * model.hidden
+    layer = (_matmul_flops(plain) - logits) / model.layers
+    assert _matmul_flops(more) - _matmul_flops(plain) == pytest.approx(layer + logits + 4 * model.hidden**2, rel=0.01)
+    assert more.counts()[1] == plain.counts()[1] + 1
+
+
+def test_half_of_the_layers_of_maverick_are_mixtures_and_three_quarters_are_chunked():
+    rows = workloads.program(workloads.model("llama4-maverick")).rows
+    assert (
+        set(rows[rows[:, SCOPE] == MOE_LAYER][:, LAYERS]) == set(rows[rows[:, SCOPE] == DENSE_LAYER][:, LAYERS]) == {24}
+    )
+    attention = rows[_is(rows, ATTENTION)]
+    assert {(row[WINDOW], row[LAYERS]) for row in attention} == {(-8192, 36), (0, 12)}
+
+
 def test_training_llama_405b_costs_the_published_total():
     # The Llama 3 Herd of Models, section 3.2.1: 3.8e25 FLOPs for 15.6e12 tokens
     program = workloads.program(workloads.model("llama3-405b"))
@@ -240,11 +335,11 @@ def test_tensor_parallelism_splits_all_but_routers_and_latent_ranks(name):
     whole = {int(row[N]) for row in matmuls if row[SHARD] == WHOLE}
     expected = {model.experts.count} if model.experts else set()
     if model.latent:
-        expected |= {model.latent.q_rank, model.latent.kv_rank + model.latent.rope_head}
+        expected |= {model.latent.q_rank, model.latent.kv_rank + model.latent.rope_head} - {0}
     assert whole == expected
     assert set(matmuls[matmuls[:, SHARD] == ROWS][:, N]) == {model.hidden}  # what ends in an all-reduce is hidden wide
     assert (rows[_is(rows, ATTENTION)][:, SHARD] == COLUMNS).all()
-    blocks = 1 + (model.experts is None or model.experts.dense_layers > 0)  # attention, dense MLP, experts, shared
+    blocks = 1 + (_moe_layers(model) < model.layers)  # attention, dense MLP, experts, shared
     blocks += (1 + (model.experts.shared > 0)) if model.experts else 0
     assert (matmuls[:, SHARD] == ROWS).sum() == blocks
 
