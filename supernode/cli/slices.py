@@ -180,12 +180,12 @@ def _facts(kind: str, part: LegalSlice | None = None) -> dict[str, Any]:
 
 def _twist_in_words(shape: tuple[int, ...]) -> str:
     """What a twist does, as in: Closing x adds 4 to z, closing y adds 4 to z."""
-    from topologies.builders import twist_of
+    from topologies.builders import AXES, twist_of
 
     closing = []
     for axis, shift in twist_of(shape).items():
-        moves = [f"{chips} to {name}" for name, chips in zip("xyz", shift, strict=True) if chips]
-        closing.append(f"closing {'xyz'[axis]} adds {' and '.join(moves)}")
+        moves = [f"{chips} to {name}" for name, chips in zip(AXES, shift, strict=False) if chips]
+        closing.append(f"closing {AXES[axis]} adds {' and '.join(moves)}")
     return f"{', '.join(closing).capitalize()}."
 
 
@@ -233,11 +233,13 @@ def _cut_of_counts(entry: MachineEntry, fabric: MachineFabric, wanted: tuple[int
 
 def rows_of_slice(report: dict[str, Any]) -> list[tuple[str, str]]:
     """What a table says of a slice beside what it says of any machine."""
+    from topologies.builders import written
+
     facts = report["slice"]
     rows = []
     if facts["shape"]:
         closed = _closed(facts["wraps"])
-        rows.append(("slice", f"{'x'.join(map(str, facts['shape']))} {facts['kind']}, closed axes: {closed}"))
+        rows.append(("slice", f"{written(facts['shape'])} {facts['kind']}, closed axes: {closed}"))
     if facts["is_twistable"] and not facts["is_twisted"]:
         rows.append(("twist", "could be wired as a twisted torus: --twist"))
     if "cubes" in facts:
@@ -254,7 +256,9 @@ def shown(quantity: dict[str, Any]) -> str:
 
 
 def _closed(wraps: list[bool]) -> str:
-    return " ".join(axis for axis, is_closed in zip("xyzuvw", wraps, strict=False) if is_closed) or "none"
+    from topologies.builders import AXES
+
+    return " ".join(axis for axis, is_closed in zip(AXES, wraps, strict=False) if is_closed) or "none"
 
 
 def print_slices(entry: MachineEntry, *, as_json: bool) -> None:
@@ -291,6 +295,8 @@ def _print_table(entry: MachineEntry, rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from topologies.builders import written
+
     has_shapes = rows[0]["shape"] is not None
     out = console(100)
     out.print(Text(f"{len(rows):,} legal slices of {entry.title}", style="bold"))
@@ -298,7 +304,7 @@ def _print_table(entry: MachineEntry, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         cells = [f"{row['chips']:,}"]
         if has_shapes:
-            cells += ["x".join(map(str, row["shape"])), row["kind"], _closed(row["wraps"])]
+            cells += [written(row["shape"]), row["kind"], _closed(row["wraps"])]
             cells += ["yes" if row["is_twistable"] else "no", shown(row["bisection_per_chip"])]
         table.add_row(*cells)
     out.print(table)

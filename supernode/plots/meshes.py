@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.units import humanise
 from supernode.plots import sheet
+from topologies.builders import AXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +126,7 @@ def _rack_inset(ax: Axes, graph: nx.Graph[str], chips: list[str]) -> list[Line2D
     handles = [
         sheet.stroke(
             _AXES[place % len(_AXES)],
-            f"axis {'xyzuvw'[axis]}: {len(axes[axis])} chips, {sheet.times(axes[axis][0])} each",
+            f"axis {AXES[axis]}: {len(axes[axis])} chips, {sheet.times(axes[axis][0])} each",
         )
         for place, axis in enumerate(sorted(axes))
     ]

@@ -23,6 +23,7 @@ from supernode.plots.sheet import (
     stroke,
     three,
 )
+from topologies.builders import AXES, written
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,20 +36,20 @@ def draw_torus(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
     dims, cube = three(graph.graph["dims"]), three(graph.graph["cube"])
     edge = next(iter(graph.edges.data()))[2]
     optical = [data for _, _, data in graph.edges.data() if data["medium"] == "ocs"]
-    axes = [stroke(COLOURS[a], f"axis {name}: {dims[a]} chips") for a, name in enumerate("xyz") if dims[a] > 1]
+    axes = [stroke(COLOURS[a], f"axis {name}: {dims[a]} chips") for a, name in enumerate(AXES[:3]) if dims[a] > 1]
     if len(graph) <= MOST_IN_FULL:
         _lattice(ax, dims, (8, 4.6), 6.0, stubs=[bool(optical)] * 3)
         return [*axes, mark("chip", "chip"), stroke(GREY, f"link: {rate(edge)}")]
     blocks = tuple(d // c for d, c in zip(dims, cube, strict=True))
     _cubes(ax, blocks, dims, (4.6, 4.75), 6.4)
     box(ax, 9.9, 1.3, 6.0, 6.7)
-    title = f"One cube: {'x'.join(map(str, cube))} = {math.prod(cube)} chips"
+    title = f"One cube: {written(cube)} = {math.prod(cube)} chips"
     ax.text(12.9, 7.6, title, ha="center", fontsize=11, weight="bold")
     _lattice(ax, cube, (12.9, 4.75), 5.2, stubs=[True] * 3)
     each = 2 * len(optical) // math.prod(blocks)
     leave = f"dotted: {each} optical links leave it, {each // 6} from each face"
     ax.text(12.9, 1.5, f"solid: {rate(edge)} in copper inside the cube\n{leave}", ha="center", fontsize=9)
-    note = f"{math.prod(blocks)} cubes as {'x'.join(map(str, blocks))}. "
+    note = f"{math.prod(blocks)} cubes as {written(blocks)}. "
     note += "Optical circuit switches join their faces, so that any cubes make a slice."
     ax.text(0.15, 0.95, note, fontsize=9, color=GREY)
     return [*axes, mark("chip", "chip"), stroke(GREY, f"link: {rate(edge)}")]
@@ -72,9 +73,6 @@ def draw_fixed_torus(ax: Axes, graph: nx.Graph[str]) -> list[Line2D]:
     if any(closes[axis] for axis in axes):
         ax.text(0.15, 0.95, "Dotted: links that close an axis to a ring.", fontsize=9, color=GREY)
     return [mark("chip", "chip"), *handles]
-
-
-AXES = "xyzuvw"
 
 
 def _by_axis(graph: nx.Graph[str]) -> tuple[list[str], list[bool]]:

@@ -24,7 +24,7 @@ from topologies.builders import (
     two_tier_planes,
 )
 from topologies.builders.common import Builder, NetworkBuilder
-from topologies.builders.lattice import Lattice, Shape, grid, lattice_graph, written
+from topologies.builders.lattice import AXES, Lattice, Shape, grid, lattice_graph, written
 from topologies.builders.optical_cubes import (
     CubeFaces,
     circuits_of,
@@ -92,6 +92,7 @@ def _known(fabric: MachineFabric | NetworkFabric, known: dict[str, Builder] | di
 
 
 __all__ = [
+    "AXES",
     "BUILDERS",
     "NETWORK_BUILDERS",
     "PARTS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ def kind_of(shape: Shape, wraps: tuple[bool, ...]) -> str:
     return "torus" if all(closed) else "cylinder" if any(closed) else "mesh"
 
 
-def written(shape: Shape) -> str:
+def written(shape: Sequence[int]) -> str:
     """A shape as people write it: ``4x4x8``."""
     return "x".join(map(str, shape))
 

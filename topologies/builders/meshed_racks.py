@@ -11,7 +11,7 @@ import numpy as np
 from simulator.figures import Draw
 from simulator.machine import Level
 from topologies.builders.common import edge, nested_legal, nested_members, new_graph
-from topologies.builders.lattice import AXES
+from topologies.builders.lattice import AXES, written
 from topologies.builders.wiring import Wiring, half_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def arrays(fabric: MeshedRacks, draw: Draw | None = None) -> Fabric:
 
 
 def _title(fabric: MeshedRacks) -> str:
-    return f"{fabric.racks} racks of {'x'.join(map(str, fabric.dims))} chips, full mesh on every axis"
+    return f"{fabric.racks} racks of {written(fabric.dims)} chips, full mesh on every axis"
 
 
 def _edges(fabric: MeshedRacks, draw: Draw) -> tuple[list[dict[str, Any]], ...]:
@@ -147,8 +147,7 @@ def levels(fabric: MeshedRacks, chips: int) -> tuple[Level, ...]:
     That is the conservative side (224 of 1,008 GB/s of an Atlas 950 in one rack are left out). Between racks a chip
     has what the spines leave it of its ports up.
     """
-    dims = "x".join(map(str, fabric.dims))
-    *axes, racks = nested_members(chips, (*fabric.dims, fabric.racks), f"racks of {dims} chips")
+    *axes, racks = nested_members(chips, (*fabric.dims, fabric.racks), f"racks of {written(fabric.dims)} chips")
     family, link = fabric.link.family, fabric.link
     found = [
         Level(f"{family}-{AXES[axis]}", "mesh", side, link, links=_links(fabric)[axis], hops=1)

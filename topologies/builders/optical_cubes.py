@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from simulator.errors import InputError
 from simulator.figures import Draw
 from topologies.builders.common import add_links
-from topologies.builders.lattice import AXES, Shape, strides
+from topologies.builders.lattice import AXES, Shape, strides, written
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -88,8 +88,9 @@ def circuits_of(fabric: Torus, cubes: Sequence[int], shape: Shape) -> frozenset[
     grid = tuple(side // inside for side, inside in zip(shape, fabric.cube, strict=True))
     are_whole = all(side % inside == 0 for side, inside in zip(shape, fabric.cube, strict=True))
     if not are_whole or math.prod(grid) != len(cubes) or len(set(cubes)) != len(cubes):
-        name = "x".join(map(str, shape))
-        raise InputError(f"{len(cubes)} cubes make no torus of {name} chips", remedy="name each cube of the shape once")
+        raise InputError(
+            f"{len(cubes)} cubes make no torus of {written(shape)} chips", remedy="name each cube of the shape once"
+        )
     steps = strides(grid)
     found = set()
     for place, at in enumerate(itertools.product(*map(range, grid))):
