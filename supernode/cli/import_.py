@@ -1,4 +1,4 @@
-"""``supernode import``: a machine of your own from what another tool says about its wiring."""
+"""``supernode import``: a machine of your own from what another tool says about its wiring, a model from its config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from topologies.imports.common import Wiring
 
 app = typer.Typer(
-    help="Make a machine of your own from nvidia-smi topo -m, GraphML or InfraGraph.", no_args_is_help=True
+    help="Make a machine of your own from nvidia-smi topo -m, GraphML or InfraGraph, or a model from a config.json.",
+    no_args_is_help=True,
 )
 
 File = Annotated[Path, typer.Argument(help="The file to read.")]
@@ -62,6 +63,54 @@ def infragraph(file: File, out: Out, like: Like = "", as_json: AsJson = False) -
     _graph(file, out, like, read, as_json=as_json)
 
 
+@app.command("hugging-face")
+def hugging_face(
+    file: File,
+    out: Out,
+    text: Annotated[
+        bool, typer.Option("--text", help="Take the text decoder of a model that also sees or hears.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The config.json of a model, as repositories on Hugging Face hold it.
+
+    Example: supernode import hugging-face config.json --out mymodel.toml
+    """
+    import msgspec
+
+    import workloads
+    from simulator.program import Transformer
+    from topologies.imports.machine_file import machine_name
+    from topologies.imports.toml_text import toml
+    from workloads.program import count
+
+    if file.suffix.lower() != ".json":
+        raise InputError("is no JSON", where=str(file)[-80:], remedy="name the config.json of a model")
+    model = workloads.model(f"{file}#text_config" if text else str(file))
+    is_file = out.suffix.lower() == ".toml"
+    name = machine_name(out) if is_file else model.name
+    target = out if is_file else out / f"{name}.toml"
+    _refuse_own(file, target)
+    plain = {field.name: field.default for field in msgspec.structs.fields(Transformer)}
+    table = msgspec.to_builtins(msgspec.structs.replace(model, name=name))
+    write_whole(target, toml({key: value for key, value in table.items() if value != plain[key] and value != []}))
+    parameters = count(model).parameters
+    if as_json:
+        said = {"schema": 1, "model": name, "file": str(target), "parameters": parameters}
+        typer.echo(json.dumps(said | {"note": model.note}, ensure_ascii=False, indent=2))
+        return
+    typer.echo(f"wrote {target}: {parameters:,} parameters")
+    if model.note:
+        typer.echo(f"  {model.note}")
+    typer.echo(f"look at it: supernode catalogue show model {target}; plan it: supernode plan {target} MACHINE")
+
+
+def _refuse_own(file: Path, target: Path) -> None:
+    """Refuse to write over the file that is read."""
+    if target.exists() and file.exists() and target.samefile(file):
+        raise InputError("is the file to read", where=f"--out {target}", remedy="write into another one")
+
+
 def _graph(file: Path, out: Path, like: str, read: Callable[[Path], Wiring], *, as_json: bool) -> None:
     from topologies.imports.machine_file import template
     from topologies.imports.recognise import fabric_of
@@ -93,8 +142,7 @@ def _write(
     name = machine_name(out if is_file else file)
     target = out if is_file else out / f"{name}.toml"
     made = imported(name, file, like, fabric, chips, unit, notes)
-    if target.exists() and file.exists() and target.samefile(file):
-        raise InputError("is the file to read", where=f"--out {target}", remedy="write into another one")
+    _refuse_own(file, target)
     write_whole(target, made.text)
     if as_json:
         said = {"schema": 1, "machine": made.name, "file": str(target), "builder": made.builder, "chips": made.chips}
