@@ -156,7 +156,7 @@ def _edges(fabric: Clos, tree: Plane, draw: Draw, number: int) -> tuple[dict[str
 
 def legal_chips(fabric: Clos) -> tuple[int, ...]:
     """Parts of a rail of one node, whole rails of it, whole nodes of a group, whole groups of a pod, whole pods."""
-    return nested_legal(_sizes(fabric))
+    return nested_legal(sizes(fabric))
 
 
 def levels(fabric: Clos, chips: int) -> tuple[Level, ...]:
@@ -165,7 +165,7 @@ def levels(fabric: Clos, chips: int) -> tuple[Level, ...]:
     Chips of one rail and group meet in their leaf after 2 edges, other rails and groups in a spine after 4, other pods
     in a core after 6.
     """
-    members = nested_members(chips, _sizes(fabric), f"nodes of {fabric.chips_per_node} chips on a Clos")
+    members = nested_members(chips, sizes(fabric), f"nodes of {fabric.chips_per_node} chips on a Clos")
     tree, family = plane(fabric), fabric.link.family
     links = float(fabric.planes * fabric.chip_links)
     spine_links = links * tree.spines * tree.up / tree.down
@@ -187,7 +187,7 @@ def levels(fabric: Clos, chips: int) -> tuple[Level, ...]:
     )
 
 
-def _sizes(fabric: Clos) -> tuple[int, ...]:
+def sizes(fabric: Clos) -> tuple[int, ...]:
     """Chips of a node on a rail, rails, nodes of a group, groups of a pod, pods."""
     tree = plane(fabric)
     nodes = fabric.nodes // (tree.pods * tree.groups)

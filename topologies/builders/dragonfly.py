@@ -105,9 +105,14 @@ def _rows(members: int, links: int) -> Iterator[list[int]]:
     yield from np.transpose(_slots(members, links)).tolist()
 
 
+def sizes(fabric: Dragonfly) -> tuple[int, ...]:
+    """Chips of a node, nodes of a group, groups [1]."""
+    return fabric.chips_per_node, fabric.nodes, fabric.groups
+
+
 def legal_chips(fabric: Dragonfly) -> tuple[int, ...]:
     """Any number of chips of one node, then whole nodes, then whole groups."""
-    return nested_legal((fabric.chips_per_node, fabric.nodes, fabric.groups))
+    return nested_legal(sizes(fabric))
 
 
 def levels(fabric: Dragonfly, chips: int) -> tuple[Level, ...]:
@@ -117,8 +122,7 @@ def levels(fabric: Dragonfly, chips: int) -> tuple[Level, ...]:
     the longest shortest way there may be: inside the node to the chip that has the link, over it, and inside again;
     conservative where a chip has a link of its own.
     """
-    sizes = (fabric.chips_per_node, fabric.nodes, fabric.groups)
-    inside, nodes, groups = nested_members(chips, sizes, f"nodes of {fabric.chips_per_node} chips")
+    inside, nodes, groups = nested_members(chips, sizes(fabric), f"nodes of {fabric.chips_per_node} chips")
     family, link = fabric.link.family, fabric.link
     in_node = min(1, inside - 1)
     in_group = 1 + 2 * in_node if nodes > 1 else in_node

@@ -96,15 +96,19 @@ def _edges(fabric: LeafSpine, draw: Draw) -> tuple[list[dict[str, Any]], list[di
     )
 
 
+def sizes(fabric: LeafSpine) -> tuple[int, ...]:
+    """Chips of a group, groups [1]."""
+    return fabric.chips_per_group, fabric.groups
+
+
 def legal_chips(fabric: LeafSpine) -> tuple[int, ...]:
     """Any number of chips of one group, then whole groups."""
-    return nested_legal((fabric.chips_per_group, fabric.groups))
+    return nested_legal(sizes(fabric))
 
 
 def levels(fabric: LeafSpine, chips: int) -> tuple[Level, ...]:
     """The leaves of a group, then the spines between groups, which have what the oversubscription leaves a chip."""
-    what = f"groups of {fabric.chips_per_group} chips"
-    inside, groups = nested_members(chips, (fabric.chips_per_group, fabric.groups), what)
+    inside, groups = nested_members(chips, sizes(fabric), f"groups of {fabric.chips_per_group} chips")
     family = fabric.link.family
     found = []
     if inside > 1:

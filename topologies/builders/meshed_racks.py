@@ -135,9 +135,14 @@ def _mesh_pairs(dims: tuple[int, ...]) -> list[list[tuple[int, int]]]:
     return found
 
 
+def sizes(fabric: MeshedRacks) -> tuple[int, ...]:
+    """Chips along each axis of a rack, racks [1]."""
+    return *fabric.dims, fabric.racks
+
+
 def legal_chips(fabric: MeshedRacks) -> tuple[int, ...]:
     """Any number of chips of one row, then whole rows along each further axis, then whole racks."""
-    return nested_legal((*fabric.dims, fabric.racks))
+    return nested_legal(sizes(fabric))
 
 
 def levels(fabric: MeshedRacks, chips: int) -> tuple[Level, ...]:
@@ -147,7 +152,7 @@ def levels(fabric: MeshedRacks, chips: int) -> tuple[Level, ...]:
     That is the conservative side (224 of 1,008 GB/s of an Atlas 950 in one rack are left out). Between racks a chip
     has what the spines leave it of its ports up.
     """
-    *axes, racks = nested_members(chips, (*fabric.dims, fabric.racks), f"racks of {written(fabric.dims)} chips")
+    *axes, racks = nested_members(chips, sizes(fabric), f"racks of {written(fabric.dims)} chips")
     family, link = fabric.link.family, fabric.link
     found = [
         Level(f"{family}-{AXES[axis]}", "mesh", side, link, links=_links(fabric)[axis], hops=1)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from simulator.errors import InputError
+from topologies.builders import dragonfly, hamming_mesh, meshed_racks, pcie_tree, switched_sleds
 from topologies.builders.common import nested_members
-from topologies.builders.hamming_mesh import boards_of
 from topologies.fabrics import (
     Dragonfly,
     FullMesh,
@@ -75,19 +75,17 @@ def _two_tier(fabric: TwoTierPlanes, chips: int) -> TwoTierPlanes | StarPlanes:
 
 
 def _meshed_racks(fabric: MeshedRacks, chips: int) -> MeshedRacks:
-    *dims, racks = nested_members(chips, (*fabric.dims, fabric.racks), "racks")
+    *dims, racks = nested_members(chips, meshed_racks.sizes(fabric), "racks")
     return _with(fabric, dims=tuple(dims), racks=racks)
 
 
 def _dragonfly(fabric: Dragonfly, chips: int) -> Dragonfly:
-    sizes = (fabric.chips_per_node, fabric.nodes, fabric.groups)
-    inside, nodes, groups = nested_members(chips, sizes, "nodes")
+    inside, nodes, groups = nested_members(chips, dragonfly.sizes(fabric), "nodes")
     return _with(fabric, chips_per_node=inside, nodes=nodes, groups=groups)
 
 
 def _pcie_tree(fabric: PcieTree, chips: int) -> PcieTree:
-    sizes = (fabric.chips_per_switch, fabric.switches, fabric.hosts)
-    inside, switches, hosts = nested_members(chips, sizes, "switches")
+    inside, switches, hosts = nested_members(chips, pcie_tree.sizes(fabric), "switches")
     return _with(fabric, chips_per_switch=inside, switches=switches, hosts=hosts)
 
 
@@ -95,7 +93,7 @@ def _hamming_mesh(fabric: HammingMesh, chips: int) -> HammingMesh:
     """A rectangle of boards, which the switches join as they would the whole."""
     if chips == 1:
         return _with(fabric, board=(1, 1), boards=(1, 1))
-    return _with(fabric, boards=boards_of(fabric, chips))
+    return _with(fabric, boards=hamming_mesh.boards_of(fabric, chips))
 
 
 def _sleds(fabric: SwitchedSleds, chips: int) -> SwitchedSleds | StarPlanes:
@@ -103,8 +101,7 @@ def _sleds(fabric: SwitchedSleds, chips: int) -> SwitchedSleds | StarPlanes:
     if chips <= fabric.chips_per_sled:
         links = (fabric.sled_links,)
         return StarPlanes(chips=chips, chips_per_node=fabric.chips_per_sled, links=links, link=fabric.link)
-    sizes = (fabric.chips_per_sled, fabric.sleds_per_rack, fabric.racks)
-    _, sleds, racks = nested_members(chips, sizes, "sleds")
+    _, sleds, racks = nested_members(chips, switched_sleds.sizes(fabric), "sleds")
     return _with(fabric, sleds_per_rack=sleds, racks=racks, twin_links=fabric.twin_links if racks > 1 else 0)
 
 

@@ -81,9 +81,14 @@ def _edges(fabric: PcieTree, draw: Draw) -> tuple[dict[str, Any], ...]:
     return tuple(edge(fabric.link, draw, links=links, medium="pcb") for links in counts)
 
 
+def sizes(fabric: PcieTree) -> tuple[int, ...]:
+    """Chips of a switch, switches of a host, hosts [1]."""
+    return fabric.chips_per_switch, fabric.switches, fabric.hosts
+
+
 def legal_chips(fabric: PcieTree) -> tuple[int, ...]:
     """Any number of chips of one switch, then whole switches, then whole hosts."""
-    return nested_legal((fabric.chips_per_switch, fabric.switches, fabric.hosts))
+    return nested_legal(sizes(fabric))
 
 
 def levels(fabric: PcieTree, chips: int) -> tuple[Level, ...]:
@@ -92,8 +97,7 @@ def levels(fabric: PcieTree, chips: int) -> tuple[Level, ...]:
     Between hosts that is its share of the links of one pair of hosts, as if it sent to one host alone: conservative
     where there are more than two.
     """
-    sizes = (fabric.chips_per_switch, fabric.switches, fabric.hosts)
-    inside, switches, hosts = nested_members(chips, sizes, f"switches of {fabric.chips_per_switch} chips")
+    inside, switches, hosts = nested_members(chips, sizes(fabric), f"switches of {fabric.chips_per_switch} chips")
     family, link = fabric.link.family, fabric.link
     out_of_switch = min(1.0, fabric.uplinks / inside)
     out_of_host = min(out_of_switch, fabric.host_links / (inside * switches))

@@ -105,9 +105,14 @@ def _title(fabric: SwitchedSleds) -> str:
     return f"{fabric.racks} racks of {fabric.sleds_per_rack} sleds of {fabric.chips_per_sled} chips"
 
 
+def sizes(fabric: SwitchedSleds) -> tuple[int, ...]:
+    """Chips of a sled, sleds of a rack, racks [1]."""
+    return fabric.chips_per_sled, fabric.sleds_per_rack, fabric.racks
+
+
 def legal_chips(fabric: SwitchedSleds) -> tuple[int, ...]:
     """Any number of chips of one sled, then whole sleds, then whole racks."""
-    return nested_legal((fabric.chips_per_sled, fabric.sleds_per_rack, fabric.racks))
+    return nested_legal(sizes(fabric))
 
 
 def levels(fabric: SwitchedSleds, chips: int) -> tuple[Level, ...]:
@@ -118,8 +123,7 @@ def levels(fabric: SwitchedSleds, chips: int) -> tuple[Level, ...]:
     bandwidth of nested switches does not. That is exact where a chip sends to all its peers at once, and conservative
     where it sends to one.
     """
-    sizes = (fabric.chips_per_sled, fabric.sleds_per_rack, fabric.racks)
-    inside, sleds, racks = nested_members(chips, sizes, f"sleds of {fabric.chips_per_sled} chips")
+    inside, sleds, racks = nested_members(chips, sizes(fabric), f"sleds of {fabric.chips_per_sled} chips")
     family, link = fabric.link.family, fabric.link
     found = []
     if chips == inside > 1:

@@ -99,15 +99,19 @@ def _edges(fabric: TwoTierPlanes, draw: Draw, plane: int) -> tuple[dict[str, Any
     return down, cpu, edge(fabric.link, draw, medium="optic", plane=plane)
 
 
+def sizes(fabric: TwoTierPlanes) -> tuple[int, ...]:
+    """Chips of a node, nodes [1]."""
+    return fabric.chips_per_node, fabric.nodes
+
+
 def legal_chips(fabric: TwoTierPlanes) -> tuple[int, ...]:
     """Any number of chips of one node, then whole nodes."""
-    return nested_legal((fabric.chips_per_node, fabric.nodes))
+    return nested_legal(sizes(fabric))
 
 
 def levels(fabric: TwoTierPlanes, chips: int) -> tuple[Level, ...]:
     """The switches of a node, then those between nodes; the outer level has what the second-tier links leave a chip."""
-    what = f"nodes of {fabric.chips_per_node} chips"
-    inside, nodes = nested_members(chips, (fabric.chips_per_node, fabric.nodes), what)
+    inside, nodes = nested_members(chips, sizes(fabric), f"nodes of {fabric.chips_per_node} chips")
     family, links = fabric.link.family, fabric.planes * fabric.chip_links
     down, up = fabric.chips_per_node * fabric.chip_links, fabric.spines
     found = []
