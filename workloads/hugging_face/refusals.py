@@ -42,6 +42,8 @@ REFUSED: dict[str, tuple[str, str]] = {
 TOWERS = ("vision_config", "audio_config", "vision_tower", "audio_tower")
 RECURRENT = ("ssm_cfg", "state_size", "ssm_state_size", "layers_block_type", "hybrid_override_pattern", "mamba_d_state")
 """Keys that only models with such parts have."""
+LONGEST_KIND = 60
+"""Letters of a model_type that are looked at: no family's is longer."""
 
 
 def refuse_other(config: Config, known: Iterable[str]) -> None:
@@ -51,12 +53,13 @@ def refuse_other(config: Config, known: Iterable[str]) -> None:
     ------
     InputError : names the architecture, and the nearest that is modelled
     """
-    known, kind = sorted(known), config.text("model_type")
+    known, kind = sorted(known), config.text("model_type")[:LONGEST_KIND]
+    said = kind if kind.isprintable() else ascii(kind)
     if any(config.tree.get(name) is not None for name in TOWERS):
         has_text = isinstance(config.tree.get("text_config"), dict)
         raise _refused(
             config,
-            f"{kind or 'this'} has a vision or audio tower beside its text decoder",
+            f"{said or 'this'} has a vision or audio tower beside its text decoder",
             f"only the decoder is modelled; name {config.where}#text_config to take it alone"
             if has_text
             else f"only text decoders are modelled; the nearest is {_nearest(kind, known)}",
@@ -64,7 +67,7 @@ def refuse_other(config: Config, known: Iterable[str]) -> None:
     if isinstance(config.tree.get("text_config"), dict):
         raise _refused(
             config,
-            f"{kind or 'this'} keeps its text decoder in a table of its own",
+            f"{said or 'this'} keeps its text decoder in a table of its own",
             f"name {config.where}#text_config to take it",
         )
     recurrent = next((name for name in RECURRENT if config.tree.get(name)), "")
@@ -74,7 +77,7 @@ def refuse_other(config: Config, known: Iterable[str]) -> None:
     if not what and config.flag("is_encoder_decoder", default=False):
         what, nearest = ENCODER_DECODER, _nearest(kind, known)
     if what:
-        raise _refused(config, f"{kind or 'this'} is {what}", f"it is not modelled; the nearest is {nearest}")
+        raise _refused(config, f"{said or 'this'} is {what}", f"it is not modelled; the nearest is {nearest}")
     if kind not in known:
         fault = f"{kind!r} is not an architecture that is modelled" if kind else "the key 'model_type' is missing"
         raise _refused(config, fault, f"the nearest is {_nearest(kind, known)}; modelled are {', '.join(known)}")
