@@ -5,7 +5,7 @@
 126
 """
 
-from workloads.load import model, names, sources, stack, task
+from workloads.load import model, names, sources, stack, task, training_task
 from workloads.program import program
 from workloads.tasks import ClusterTask, JobClass, ServiceClass, ServingTask, Task, TrainingTask
 
@@ -22,4 +22,5 @@ __all__ = [
     "sources",
     "stack",
     "task",
+    "training_task",
 ]

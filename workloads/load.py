@@ -25,6 +25,11 @@ LARGEST_PARAMETERS = 1e15
 MOST_ALIASES = 16
 TOLERANCE = 0.02
 """How far a model's own count may lie from the published one: more is a slip in the file, not rounding."""
+USUAL_SEQUENCE = 4096
+USUAL_TOKENS = 1 << 22
+"""Sequence and step [tokens] of a model of which no task is known: what published runs of 7e9 to 400e9 use."""
+TOKENS_PER_PARAMETER = 20
+"""Hoffmann et al., arXiv 2203.15556, table 3."""
 SHARE = (0.0, 1.0)
 BOUNDS = {
     "tensor_exposed": SHARE,
@@ -78,6 +83,26 @@ def stack(name: str) -> Stack:
 def task(name: str) -> Task:
     """A task by name (``train-MODEL``, ``serve-MODEL``, ``cluster-day``), or from a TOML file; see :func:`model`."""
     return _read_task(_path(name)) if _is_path(name) else _named_task(_known(name, "workload", _stems("tasks")))
+
+
+def training_task(found: Transformer) -> TrainingTask:
+    """The task that trains a model of the catalogue; for any other model one of usual size, which says so."""
+    own = {found.name, _aliases().get(found.name, found.name)}
+    for name in sorted(f"train-{each}" for each in own):
+        if name in _stems("tasks") and isinstance(known := task(name), TrainingTask):
+            return known
+    sequence = min(found.context, USUAL_SEQUENCE)
+    return TrainingTask(
+        name=f"train-{found.name}",
+        title=f"Pre-training of {found.title}",
+        model=found.name,
+        sequence=sequence,
+        batch=max(1, USUAL_TOKENS // sequence),
+        dtype="bf16",
+        tokens=float(max(USUAL_TOKENS, TOKENS_PER_PARAMETER * count(found).parameters)),
+        note="Sequence, batch, number format and tokens of the run are assumed.",
+        source="",
+    )
 
 
 def names(kind: Kind) -> tuple[str, ...]:
@@ -281,4 +306,4 @@ def _check_published(found: Transformer, published: Published, where: str) -> No
         )
 
 
-__all__ = ["ClusterTask", "Kind", "ServingTask", "Task", "TrainingTask", "model", "names", "sources", "stack", "task"]
+__all__ = ["Kind", "model", "names", "sources", "stack", "task", "training_task"]

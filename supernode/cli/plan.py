@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def plan(
-    model: Annotated[str, typer.Argument(help="A model of the catalogue, or a TOML file.", autocompletion=model_names)],
+    model: Annotated[
+        str, typer.Argument(help="A model of the catalogue, a TOML file or a config.json.", autocompletion=model_names)
+    ],
     machine: Annotated[
         str, typer.Argument(help="A machine of the catalogue, or a TOML file.", autocompletion=machine_names)
     ],
@@ -46,13 +48,10 @@ def plan(
     import topologies
     import workloads
     from supernode.readings import stack_of
-    from workloads.tasks import TrainingTask
 
     transformer = workloads.model(model)
     topologies.machine(machine, hypothesis)
-    default = f"train-{transformer.name}"
-    task = workloads.task(default if default in workloads.names("tasks") else "train-llama3-405b")
-    assert isinstance(task, TrainingTask)
+    task = workloads.training_task(transformer)
     used = workloads.stack(stack) if stack else stack_of(machine, "training")
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
