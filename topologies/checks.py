@@ -233,7 +233,7 @@ def _check_fabric(fabric: MachineFabric, where: str) -> None:
         case SwitchedSleds():
             _check_sleds(fabric, where)
         case Clos():
-            from topologies.builders.clos import plane
+            from topologies.builders.clos_plane import plane
 
             plane(fabric, where)
         case EdgeList():

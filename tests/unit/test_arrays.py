@@ -25,7 +25,7 @@ from topologies.builders import (
     twist_of,
     twisted,
 )
-from topologies.builders.clos import plane
+from topologies.builders.clos_plane import plane
 from topologies.builders.rail_fat_tree import join, join_arrays
 from topologies.builders.torus import slice_arrays, twisted_arrays
 from topologies.fabrics import (

@@ -18,7 +18,8 @@ from simulator.fabric import Fabric, bisection, distances, injection_bytes_per_s
 from simulator.structure import all_to_all_bytes_per_s
 from tests.support_fabrics import below_and_above, frozen, least_cut, link
 from topologies.builders import BUILDERS, builder_of
-from topologies.builders.clos import mostly_inside, plane, spread
+from topologies.builders.clos_plane import plane, spread
+from topologies.builders.common import mostly_inside
 from topologies.checks import check_machine
 from topologies.fabrics import Clos, LeafSpine, TwoTierPlanes
 

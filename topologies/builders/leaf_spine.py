@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.figures import Draw
 from simulator.machine import Level
+from topologies.builders.clos_plane import ratios
 from topologies.builders.common import edge, mostly_inside, nested_legal, nested_members, new_graph
 from topologies.builders.wiring import Wiring, half_of
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from simulator.fabric import Fabric
     from topologies.fabrics import LeafSpine
-
-_PARTS = 64
 
 
 def graph(fabric: LeafSpine, draw: Draw | None = None) -> nx.Graph[str]:
@@ -85,8 +84,7 @@ def _title(fabric: LeafSpine) -> str:
 
 def _edges(fabric: LeafSpine, draw: Draw) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Attributes of the links of each leaf of a group, down to its chips and up to the spines."""
-    ratio = Fraction(fabric.chips_per_group, fabric.spines)
-    ratio /= Fraction(fabric.oversubscription).limit_denominator(_PARTS)
+    ratio = Fraction(fabric.chips_per_group, fabric.spines) / ratios([fabric.oversubscription])[0]
     links = ratio.numerator if ratio > 1 else 1
     share = fabric.chips_per_group / fabric.spines / fabric.oversubscription / links
     planes = range(fabric.leaves)

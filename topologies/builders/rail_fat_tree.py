@@ -17,7 +17,7 @@ from simulator.errors import InputError
 from simulator.fabric import chips_of
 from simulator.figures import Draw
 from simulator.machine import Reach
-from topologies.builders.clos import ratios, spread
+from topologies.builders.clos_plane import ratios, spread
 from topologies.builders.common import edge
 from topologies.builders.wiring import Wiring
 
