@@ -150,13 +150,45 @@ class Reduction(Entry, frozen=True):
     start: Seconds
 
 
+Algorithm = Literal[
+    "ring",
+    "bidirectional-ring",
+    "double-binary-tree",
+    "halving-doubling",
+    "pat",
+    "one-shot",
+    "two-shot",
+    "direct",
+    "ring-per-dimension",
+    "bucket",
+    "swing",
+    "full-mesh",
+    "hierarchical",
+    "in-network",
+    "hierarchical-tree",
+]
+"""Algorithms of collectives, in the order of the kernels' numbers."""
+
+
+class Eager(Entry, frozen=True):
+    """Messages that carry their own flags, so that a step needs no handshake (LL of NCCL).
+
+    ``start`` [s] of a step; ``fraction`` [1] of the link's bandwidth that they reach.
+    """
+
+    fraction: Ratio
+    start: Seconds
+
+
 class Link(Entry, frozen=True):
     """One physical link, one direction.
 
     ``bandwidth`` [B/s] as the vendor states it; ``latency`` [s] of one hop in hardware; ``fraction`` [1] of the
     bandwidth that large collectives reach on it; ``start`` [s] that software adds to every step of a collective
     (synchronisation, protocol); ``ramp`` [1], the share of a pipeline's filling that cutting messages into chunks does
-    not hide (none: as if they were never cut); ``reduction`` where the switches behind it can reduce.
+    not hide (none: as if they were never cut); ``window`` [B] of one chip that buffers let be under way between levels
+    of a hierarchy (none: as much as chunks need); ``eager`` messages where trees may use them; ``reduction`` where the
+    switches behind it can reduce; ``algorithms`` that its documented setting leaves to libraries (all if empty).
     """
 
     family: Name
@@ -165,7 +197,10 @@ class Link(Entry, frozen=True):
     fraction: Ratio
     start: Seconds
     ramp: Ratio | None = None
+    window: Bytes | None = None
+    eager: Eager | None = None
     reduction: Reduction | None = None
+    algorithms: Annotated[tuple[Algorithm, ...], msgspec.Meta(max_length=32)] = ()
 
 
 LevelKind = Literal["axis", "switch", "mesh"]
@@ -218,35 +253,18 @@ class Level:
         return self.size // 2 if self.wraps else self.size - 1
 
 
-Algorithm = Literal[
-    "ring",
-    "bidirectional-ring",
-    "double-binary-tree",
-    "halving-doubling",
-    "pat",
-    "one-shot",
-    "two-shot",
-    "direct",
-    "ring-per-dimension",
-    "bucket",
-    "swing",
-    "full-mesh",
-    "hierarchical",
-    "in-network",
-]
-"""Algorithms of collectives, in the order of the kernels' numbers."""
-
-
 class Software(Entry, frozen=True):
     """A library of collectives.
 
     ``collective_launch`` [s] of one operation, whatever its size; ``call`` [s], the least time from one call to the
-    next in a program that calls them one by one, as nccl-tests does; ``algorithms`` that it has (all if empty).
+    next in a program that calls them one by one, as nccl-tests does; ``algorithms`` that it has (all if empty), and
+    those that it has for ``all_reduce`` instead (the same if empty).
     """
 
     collective_launch: Seconds
     call: Seconds | None = None
     algorithms: Annotated[tuple[Algorithm, ...], msgspec.Meta(max_length=32)] = ()
+    all_reduce: Annotated[tuple[Algorithm, ...], msgspec.Meta(max_length=32)] = ()
 
 
 class MachinePower(Entry, frozen=True):

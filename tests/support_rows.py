@@ -8,7 +8,7 @@ from simulator.collectives import ALGORITHMS, KINDS, kernels
 from simulator.collectives.rows.kernels import COLUMNS, LIBRARY
 
 GB = 1e9
-ALL = float((1 << len(ALGORITHMS)) - 1)
+ALL = float((1 << 2 * len(ALGORITHMS)) - 1)
 
 
 def rows_of(rows):

@@ -11,7 +11,7 @@ from simulator.collectives.kinds import ALL_REDUCE, ALL_TO_ALL, BROADCAST, SEND_
 if TYPE_CHECKING:
     from simulator.collectives.group import Group, Way
 
-REDUCING = frozenset({"in-network", "hierarchical"})
+REDUCING = frozenset({"in-network", "hierarchical", "hierarchical-tree"})
 """Algorithms that let switches reduce on the way where these can."""
 
 

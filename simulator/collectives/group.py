@@ -135,7 +135,7 @@ def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArr
 
     inside, outside = [], []
     inner = None
-    library = float(sum(1 << ALGORITHMS.index(name) for name in software.algorithms or ALGORITHMS))
+    library = _library(levels, software)
     for line, level in enumerate(levels):
         is_shared = level.kind == "switch" and level.link is inner
         inner = level.link if level.kind == "switch" else None
@@ -150,10 +150,34 @@ def level_rows(levels: Sequence[Level], software: Software, draw: Draw) -> NDArr
         reduction = level.link.reduction if level.kind == "switch" else None
         rate = level.links * draw(level.link.bandwidth) * draw(reduction.fraction) if reduction else 0.0
         ramp = draw(level.link.ramp) if level.link.ramp else 0.0
-        last = (float(line), rate, draw(reduction.start) if reduction else 0.0, ramp, library)
+        last = (float(line), rate, draw(reduction.start) if reduction else 0.0, ramp, library, *_buffered(level, draw))
         if block > 1:
             inside.append((kind, float(block), *row, 1.0, float(level.size), *last))
         if level.size > block:
             outside.append((kind, float(level.size // block), *row, float(block), float(level.size), *last))
     rows = [row for row in inside if row[0] == AXIS] + outside + [row for row in inside if row[0] != AXIS]
     return np.array(rows, dtype=np.float64).reshape(len(rows), COLUMNS)
+
+
+def _buffered(level: Level, draw: Draw) -> tuple[float, float, float]:
+    """What may be under way into a level [B], and rate [B/s] and start [s] of eager messages."""
+    link = level.link
+    window = draw(link.window) if link.window else 0.0
+    if link.eager is None:
+        return window, 0.0, 0.0
+    rate = level.links * draw(link.bandwidth) * draw(link.eager.fraction)
+    return window, rate, draw(link.eager.start)
+
+
+def _library(levels: Sequence[Level], software: Software) -> float:
+    """The algorithms that the library has and that all links leave to it, as the kernels take them."""
+    allowed = _bits(())
+    for level in levels:
+        allowed &= _bits(level.link.algorithms)
+    all_reduce, others = (_bits(software.all_reduce or software.algorithms), _bits(software.algorithms))
+    return float((others & allowed) << len(ALGORITHMS) | all_reduce & allowed)
+
+
+def _bits(algorithms: tuple[str, ...]) -> int:
+    """Sum of 2^a over algorithms; over all where none is named."""
+    return sum(1 << ALGORITHMS.index(name) for name in algorithms or ALGORITHMS)

@@ -21,6 +21,8 @@ from numba.extending import register_jitable
 from simulator.collectives.rows.kernels import (
     AXIS,
     BANDWIDTH,
+    EAGER,
+    EAGER_START,
     KIND,
     LATENCY,
     LIBRARY,
@@ -31,6 +33,7 @@ from simulator.collectives.rows.kernels import (
     SIZE,
     START,
     SWITCH,
+    WINDOW,
     WRAPS,
     axes,
     flat_bandwidth,
@@ -43,13 +46,13 @@ from simulator.collectives.rows.kernels import (
 
 ALL_REDUCE, REDUCE_SCATTER, ALL_GATHER, ALL_TO_ALL, BROADCAST, SEND_RECV = range(6)
 RING, BIDIRECTIONAL_RING, DOUBLE_BINARY_TREE, HALVING_DOUBLING, PAT, ONE_SHOT, TWO_SHOT, DIRECT = range(8)
-RING_PER_DIMENSION, BUCKET, SWING, FULL_MESH, HIERARCHICAL, IN_NETWORK = range(8, 14)
-ALGORITHM_COUNT = 14
+RING_PER_DIMENSION, BUCKET, SWING, FULL_MESH, HIERARCHICAL, IN_NETWORK, HIERARCHICAL_TREE = range(8, 15)
+ALGORITHM_COUNT = 15
 MIXED_LIBRARY = 1 << RING | 1 << HIERARCHICAL
 TORUS_LIBRARY = 1 << RING | 1 << BIDIRECTIONAL_RING | 1 << RING_PER_DIMENSION | 1 << BUCKET | 1 << SWING
 SWITCHED_LIBRARY = (1 << ALGORITHM_COUNT) - 1 - (TORUS_LIBRARY - (1 << RING))
 """Algorithms that come into question on axes and switches together, on axes alone, and on none (bits, as LIBRARY)."""
-ONLY_ALL_REDUCE = 1 << ONE_SHOT | 1 << TWO_SHOT | 1 << SWING | 1 << IN_NETWORK
+ONLY_ALL_REDUCE = 1 << ONE_SHOT | 1 << TWO_SHOT | 1 << SWING | 1 << IN_NETWORK | 1 << HIERARCHICAL_TREE
 NEVER_ALL_REDUCE = 1 << PAT | 1 << DIRECT
 NEVER_BROADCAST = ONLY_ALL_REDUCE | 1 << PAT | 1 << RING_PER_DIMENSION | 1 << FULL_MESH
 NEVER_SCATTERS = ONLY_ALL_REDUCE | 1 << DOUBLE_BINARY_TREE
@@ -207,7 +210,36 @@ def level_passes(rows, i, size_bytes, kind, passes):
 
 
 @register_jitable
-def hierarchical_seconds(rows, size_bytes, kind, passes):
+def tree_passes(rows, i, size_bytes):
+    """All-reduce across nodes, as trees do it, in row ``i``: time to fill, time to pass [s].
+
+    The outermost row is crossed by two binary trees: each member is inner in one and a leaf in the other, so that it
+    sends its buffer up once and down once; of two members each is the root of one tree, and sends half of it each way.
+    Messages go eagerly there if that is shorter. Rows inside are rings, from which each chip takes its part to the
+    trees. Where switches reduce, that is taken if it is the shorter.
+    """
+    members = rows[i, SIZE]
+    if i == rows.shape[0] - 1:
+        steps = 2 * math.ceil(math.log2(members))
+        sent = (2.0 if members > 2 else 1.0) * size_bytes
+        fill, passing = steps * (rows[i, START] + rows[i, LATENCY]), sent / rows[i, BANDWIDTH]
+        if rows[i, EAGER] > 0:
+            at_once, slowly = steps * (rows[i, EAGER_START] + rows[i, LATENCY]), sent / rows[i, EAGER]
+            if at_once + slowly < fill + passing:
+                fill, passing = at_once, slowly
+    else:
+        steps = 2 * (members - 1)
+        fill = steps * (rows[i, START] + rows[i, LATENCY])
+        passing = steps * size_bytes / (members * rows[i, BANDWIDTH])
+    if rows[i, REDUCE] > 0 and members >= LEAST_REDUCED:
+        on_the_way, through = reduced(rows, i, size_bytes)
+        if on_the_way + through < fill + passing:
+            return on_the_way, through
+    return fill, passing
+
+
+@register_jitable
+def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
     """Scatter (and gather back: ``passes`` = 2) level by level, cut into chunks so that levels overlap [s].
 
     The leading axes form one level (a torus), and so do leading meshes (a full mesh of several dimensions); every
@@ -225,6 +257,7 @@ def hierarchical_seconds(rows, size_bytes, kind, passes):
     slowest_fill = 0.0
     slowest = 0.0
     ramp = rows[0, RAMP]
+    window_s = math.inf
     ports_fill = 0.0
     ports = 0.0
     left = size_bytes
@@ -236,7 +269,10 @@ def hierarchical_seconds(rows, size_bytes, kind, passes):
         for i in range(count):
             left /= rows[i, SIZE]
     for i in range(count, rows.shape[0]):
-        fill, passing = level_passes(rows, i, left, kind, passes)
+        if trees == 1:
+            fill, passing = tree_passes(rows, i, left)
+        else:
+            fill, passing = level_passes(rows, i, left, kind, passes)
         fills += fill
         passings += passing
         is_shared = rows[i, WRAPS] == 1
@@ -244,10 +280,11 @@ def hierarchical_seconds(rows, size_bytes, kind, passes):
         ports = ports + passing if is_shared else passing
         if ports > slowest:
             slowest, slowest_fill, ramp = ports, ports_fill, rows[i, RAMP]
+            window_s = rows[i, WINDOW] / rows[i, BANDWIDTH] if rows[i, WINDOW] > 0 else math.inf
         left /= rows[i, SIZE]
     whole = fills + passings + 2 * ramp * math.sqrt(slowest_fill * slowest)
-    chunked = fills + slowest + 2 * math.sqrt(slowest_fill * (passings - slowest + ramp * ramp * slowest))
-    return min(whole, chunked)
+    filling = 2 * math.sqrt(slowest_fill * (passings - slowest + ramp * ramp * slowest))
+    return min(whole, fills + slowest + min(filling, window_s))
 
 
 @register_jitable
@@ -427,7 +464,10 @@ def legal_seconds(kind, algorithm, size_bytes, rows, whole, on_torus):
     elif algorithm == HIERARCHICAL:
         if rows.shape[0] > max(1, on_torus):
             passes = 2.0 if kind in (ALL_REDUCE, BROADCAST) else 1.0
-            seconds = hierarchical_seconds(rows, size_bytes, kind, passes)
+            seconds = hierarchical_seconds(rows, size_bytes, kind, passes, 0)
+    elif algorithm == HIERARCHICAL_TREE:
+        if kind == ALL_REDUCE and on_torus == 0 and rows.shape[0] > 1 and rows[-1, KIND] == SWITCH:
+            seconds = hierarchical_seconds(rows, size_bytes, kind, 2.0, 1)
     elif on_torus == rows.shape[0]:
         seconds = torus_algorithm_seconds(kind, algorithm, size_bytes, rows)
     elif on_torus == 0:
@@ -460,6 +500,8 @@ def cheapest(kind, size_bytes, rows):
     on_torus = axes(rows)
     whole = summed(rows)
     library = int(rows[0, LIBRARY])
+    if kind != ALL_REDUCE:
+        library >>= ALGORITHM_COUNT
     if on_torus == rows.shape[0]:
         library &= TORUS_LIBRARY
     elif on_torus == 0:

@@ -105,6 +105,11 @@ def laid(kind: str, algorithm: str, levels: Sequence[Level], group: Group, size_
         return Laid(schedule(algorithm, kind, layout), in_order, differs)
     if algorithm == "full-mesh":
         layout = Layout(tuple(unit.size for unit in reversed(units)), chunks=1)
+    elif algorithm == "hierarchical-tree":
+        sides = tuple(unit.size for unit in units)
+        layout = Layout(
+            sides, chunks=_chunks(group, size_bytes * sides[-1] / group.ranks, math.ceil(math.log2(sides[-1])))
+        )
     else:
         is_pipelined = algorithm == "double-binary-tree"
         chunks = _chunks(group, size_bytes, math.ceil(math.log2(group.ranks))) if is_pipelined else 1
@@ -114,7 +119,7 @@ def laid(kind: str, algorithm: str, levels: Sequence[Level], group: Group, size_
 
 def _why(kind: str, algorithm: str, axes: Sequence[Level], units: Sequence[Level]) -> str:
     """Why the closed form of an algorithm over switches and meshes is another time."""
-    if algorithm == "double-binary-tree":
+    if algorithm in {"double-binary-tree", "hierarchical-tree"}:
         return PIPELINED
     if kind == "broadcast":
         return "rank 0 sends to each other here; the closed form scatters, then gathers"

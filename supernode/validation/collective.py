@@ -23,7 +23,7 @@ NAMED = {
     "ring": "ring",
     "tree": "double-binary-tree",
     "nvls": "in-network",
-    "nvlstree": "hierarchical",
+    "nvlstree": "hierarchical-tree",
     "vllm custom (before)": "one-shot",
 }
 """Algorithms as measurements name them -> ours; those that we do not have are left to the choice of the cheapest."""

@@ -157,7 +157,7 @@ def test_what_is_sent_is_the_least_that_the_kind_needs_where_the_algorithm_says_
 
 @pytest.mark.parametrize(
     ("algorithm", "kind"),
-    [(algorithm, kind) for algorithm, kind in ENTRIES if algorithm != "double-binary-tree" and kind != "broadcast"],
+    [(algorithm, kind) for algorithm, kind in ENTRIES if "-tree" not in algorithm and kind != "broadcast"],
 )
 def test_in_algorithms_without_a_root_every_rank_sends_as_much_as_it_receives(algorithm, kind):
     found = schedule(algorithm, kind, Layout((4, 4)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,15 @@ from simulator.collectives import ALGORITHMS, KINDS, bus_factor, kernels, kind_i
 from simulator.collectives.rows.kernels import (
     BANDWIDTH,
     COLUMNS,
+    EAGER,
+    EAGER_START,
     LIBRARY,
     RAMP,
     REDUCE,
     REDUCE_START,
     SIZE,
+    START,
+    WINDOW,
     WRAPS,
     subgroup,
 )
@@ -298,7 +303,8 @@ def test_every_collective_has_a_legal_algorithm_on_every_machine_and_respects_it
         priced = price(kind, size_bytes, slice_of(found, chips))
         bounds = priced.bounds
         assert priced.seconds >= max(bounds.injection_s, bounds.link_s, bounds.bisection_s, bounds.latency_s) > 0
-        library = found.software.algorithms or ALGORITHMS
+        own = found.software.all_reduce if kind == "all-reduce" else ()
+        library = own or found.software.algorithms or ALGORITHMS
         had = {name: each for name, each in priced.by_algorithm.items() if name in library}
         had = had or {"direct": priced.by_algorithm["direct"]}
         assert priced.seconds == min(had.values())
@@ -354,3 +360,51 @@ def test_bad_requests_say_what_would_be_right(kind, size_bytes, algorithm, says)
     part = slice_of(topologies.machine("gb200-nvl72"), 72)
     with pytest.raises(InputError, match=says):
         price(kind, size_bytes, part, algorithm=algorithm)
+
+
+def test_trees_across_nodes_send_a_buffer_up_and_down_and_rings_run_inside():
+    # eight chips of 400 GB/s in each node, a port of 50 GB/s each; a step takes 1 us inside and 10 us across
+    rows = switches((8, 400e9, 0.0), (4, 50e9, 0.0))
+    rows[:, START] = 1e-6, 10e-6
+    across, inside = 2 * 1e9 / 8 / 50e9, 14 / 8 * 1e9 / 400e9
+    fills = 2 * 2 * 10e-6 + 14 * 1e-6
+    whole = fills + across + inside
+    chunked = fills + across + 2 * math.sqrt(2 * 2 * 10e-6 * inside)
+    assert seconds("all-reduce", "hierarchical-tree", 1e9, rows) == pytest.approx(min(whole, chunked))
+    assert seconds("all-reduce", "hierarchical-tree", 1e-6, rows) == pytest.approx(fills)
+    # of two nodes each is the root of one tree: half of the buffer goes each way
+    pair = switches((8, 4000e9, 0.0), (2, 50e9, 0.0))
+    assert seconds("all-reduce", "hierarchical-tree", 1e12, pair) == pytest.approx(1e12 / 8 / 50e9, rel=1e-3)
+
+
+def test_what_may_be_under_way_bounds_the_filling_of_levels_that_overlap():
+    rows = switches((8, 400e9, 0.0), (12, 50e9, 0.0), start_s=20e-6)
+    free = seconds("all-reduce", "hierarchical", 8e9, rows)
+    rows[1, WINDOW] = 8 * 2.0**20
+    least = 2 * 11 / 12 * 8e9 / 8 / 50e9 + 4 * 20e-6
+    assert seconds("all-reduce", "hierarchical", 8e9, rows) == pytest.approx(least + 8 * 2.0**20 / 50e9)
+    assert free > least + 8 * 2.0**20 / 50e9
+
+
+def test_eager_messages_are_sent_where_they_are_sooner():
+    rows = switches((8, 400e9, 0.0), (16, 50e9, 0.0), start_s=16e-6)
+    plain = [seconds("all-reduce", "hierarchical-tree", size, rows) for size in (1e3, 1e9)]
+    rows[1, EAGER], rows[1, EAGER_START] = 12.5e9, 4e-6
+    eager = [seconds("all-reduce", "hierarchical-tree", size, rows) for size in (1e3, 1e9)]
+    assert plain[0] - eager[0] == pytest.approx(8 * 12e-6, rel=1e-3)
+    assert eager[1] == plain[1]
+
+
+def test_a_library_has_lists_for_all_reduce_and_for_the_rest():
+    software = topologies.shared("software", "nccl")
+    part = slice_of(topologies.machine("hgx-h100"), 32)
+    assert price("all-reduce", 1e9, part).algorithm in software.all_reduce
+    assert price("all-gather", 1e9, part).algorithm in software.algorithms
+    assert "hierarchical" not in software.all_reduce
+
+
+def test_what_a_network_leaves_to_libraries_bounds_their_choice_across_machines_alone():
+    machine = replace(topologies.machine("hgx-h100"), network=topologies.network("gcp-tcpx-1000"))
+    assert price("all-gather", 1e9, slice_of(machine, 16)).algorithm == "ring"
+    assert price("all-reduce", 1e9, slice_of(machine, 16)).algorithm == "ring"
+    assert price("all-reduce", 1e9, slice_of(machine, 8)).algorithm == "in-network"

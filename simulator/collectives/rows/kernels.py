@@ -20,7 +20,11 @@ column name         meaning
 9      REDUCE       of one chip into switches that reduce on the way, one direction [B/s]; 0 where none do
 10     REDUCE_START time until the first reduced bytes come back [s]
 11     RAMP         share of a pipeline's filling that chunks do not hide [1]
-12     LIBRARY      sum of 2^a over the algorithms a that the library has; the first row counts
+12     LIBRARY      sum of 2^a over the algorithms a that the library has for all-reduce, and of 2^(a + ALGORITHM_COUNT)
+                    over those for other kinds; the first row counts
+13     WINDOW       of one chip under way into the level at once [B]; 0 where nothing bounds it
+14     EAGER        of one chip, one direction, in messages that carry their own flags [B/s]; 0 where there are none
+15     EAGER_START  software time of each step of such messages [s]
 ====== ============ ===========================================================================================
 """
 
@@ -32,8 +36,8 @@ from numba import njit
 from numba.extending import register_jitable
 
 KIND, SIZE, BANDWIDTH, LATENCY, START, WRAPS, STEP, LENGTH, LINE = range(9)
-REDUCE, REDUCE_START, RAMP, LIBRARY = range(9, 13)
-COLUMNS = 13
+REDUCE, REDUCE_START, RAMP, LIBRARY, WINDOW, EAGER, EAGER_START = range(9, 16)
+COLUMNS = 16
 AXIS, SWITCH, MESH = range(3)
 
 

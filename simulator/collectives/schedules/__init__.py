@@ -13,6 +13,7 @@ from simulator.collectives.schedules.axes import (
 )
 from simulator.collectives.schedules.direct import DIRECT, ONE_SHOT, TWO_SHOT
 from simulator.collectives.schedules.logarithmic import HALVING_DOUBLING, PAT
+from simulator.collectives.schedules.nested_trees import HIERARCHICAL_TREE
 from simulator.collectives.schedules.rounds import Layout, Maker, Round, Schedule, expanded
 from simulator.collectives.schedules.swing import SWING, SWING_LATENCY
 from simulator.collectives.schedules.switches import NVLS, SHARP
@@ -33,6 +34,7 @@ SCHEDULES: dict[str, dict[str, Maker]] = {
     "swing": SWING,
     "swing-latency": SWING_LATENCY,
     "hierarchical": HIERARCHICAL,
+    "hierarchical-tree": HIERARCHICAL_TREE,
     "full-mesh": FULL_MESH,
     "nvls": NVLS,
     "sharp": SHARP,
