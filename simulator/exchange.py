@@ -17,8 +17,8 @@ class Reached(Entry, frozen=True):
     outside: Ratio
 
 
-class Calls(Entry, frozen=True):
-    """The least time from one call to the next in a program that calls ``dispatch`` and ``combine`` one by one [s]."""
+class Phases(Entry, frozen=True):
+    """A time of ``dispatch`` and one of ``combine`` [s]."""
 
     dispatch: Seconds
     combine: Seconds
@@ -28,15 +28,19 @@ class Kernels(Entry, frozen=True):
     """The kernels of one mode.
 
     ``dispatch`` and ``combine`` [s], their floors: launch and synchronisation, whatever is sent; ``fraction`` [1] of
-    the links that they reach; ``network`` [s] that comes on top where ranks are on several machines; ``call`` [s],
-    which a captured graph does not pay; ``scan`` [s] for each token and rank, where the layout is found so.
+    the links that they reach, ``combine_fraction`` where combine reaches another; ``network`` [s] that comes on top
+    where ranks are on several machines; ``signal`` [s] for each expert, whose counts and flags every rank sends apart
+    from its tokens; ``call`` [s], the least time from one call to the next in a program that calls one by one, which a
+    captured graph does not pay; ``scan`` [s] for each token and rank, where the layout is found so.
     """
 
     dispatch: Seconds
     combine: Seconds
     fraction: Reached
+    combine_fraction: Reached | None = None
     network: Seconds | None = None
-    call: Calls | None = None
+    signal: Phases | None = None
+    call: Phases | None = None
     scan: Seconds | None = None
 
 

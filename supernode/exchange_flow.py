@@ -11,7 +11,7 @@ import numpy as np
 from simulator.collectives.bounds import Bounds
 from simulator.collectives.exchange.domains import domains_of
 from simulator.collectives.exchange.flow import Passed, passed
-from simulator.collectives.exchange.price import combine, dispatch, kernels_of
+from simulator.collectives.exchange.price import combine, dispatch, kernels_of, reached_by
 from simulator.collectives.exchange.traffic import Traffic, fanned_traffic, straight_traffic
 from simulator.errors import InternalError
 from simulator.fabric import Fabric, capacities
@@ -118,13 +118,14 @@ def exchange_by_flow(
     stated = Draw()
     used = kernels_of(library, mode)
     closed = (dispatch if request.kind == "dispatch" else combine)(part, routing, tokens, library, mode)
-    reach = (stated(used.fraction.inside), stated(used.fraction.outside))
+    reached = reached_by(used, request.kind)
+    reach = (stated(reached.inside), stated(reached.outside))
     wired = graph(request.machine, part, reach, hypothesis=request.hypothesis, shape=request.shape, fails=request.fails)
     token_bytes = tokens.count * tokens.each_bytes
     if mode == "low-latency":
         traffic = straight_traffic(routing, part.chips, token_bytes)
     else:
-        traffic = fanned_traffic(domains_of(part, used, stated), routing, part.chips, token_bytes)
+        traffic = fanned_traffic(domains_of(part, reached, stated), routing, part.chips, token_bytes)
     if request.kind == "combine":
         traffic = traffic.turned()
     return answer(wired, traffic, request.routing, closed.floor_s - closed.latency_s, closed.call_s)

@@ -14,7 +14,7 @@ import topologies
 from simulator.collectives import price
 from simulator.collectives.exchange import MODES, Kernels, Library, Reached, Tokens, balanced, combine, dispatch, zipf
 from simulator.errors import InputError
-from simulator.exchange import Calls
+from simulator.exchange import Phases
 from simulator.figures import Draw, Figure, figures_of
 from simulator.machine import slice_of
 
@@ -28,13 +28,22 @@ def figure(value, dimension, key):
     return Figure(value=value, unit=unit, low=value, high=value, kind="assumed", key=key, dimension=dimension)
 
 
-def kernels(floor_s=0.0, inside=1.0, outside=1.0, call=0.0, **more):
-    calls = Calls(dispatch=figure(call, "s", "call.dispatch"), combine=figure(call, "s", "call.combine"))
+def phases(seconds, key):
+    return Phases(dispatch=figure(seconds, "s", f"{key}.dispatch"), combine=figure(seconds, "s", f"{key}.combine"))
+
+
+def reached(inside, outside, key):
+    return Reached(inside=figure(inside, "1", f"{key}.inside"), outside=figure(outside, "1", f"{key}.outside"))
+
+
+def kernels(floor_s=0.0, inside=1.0, outside=1.0, call=0.0, signal=0.0, back=0.0, **more):
     return Kernels(
-        call=calls if call else None,
+        call=phases(call, "call") if call else None,
+        signal=phases(signal, "signal") if signal else None,
+        combine_fraction=reached(back, back, "combine_fraction") if back else None,
         dispatch=figure(floor_s, "s", "dispatch"),
         combine=figure(floor_s, "s", "combine"),
-        fraction=Reached(inside=figure(inside, "1", "inside"), outside=figure(outside, "1", "outside")),
+        fraction=reached(inside, outside, "fraction"),
         **{name: figure(value, "s", name) for name, value in more.items()},
     )
 
@@ -105,12 +114,22 @@ def test_time_is_floor_and_bytes_and_no_less_than_a_call():
     assert (called.seconds, called.bottleneck) == (1e-3, "calls")
     scanned = dispatch(part("hgx-h800", 8), balanced(256, 8), DEEPSEEK, library(scan=1e-9), "low-latency")
     assert scanned.seconds - quick.seconds == pytest.approx(128 * 8 * 1e-9)
+    signalled = dispatch(part("hgx-h800", 8), balanced(256, 8), DEEPSEEK, library(signal=1e-8), "low-latency")
+    assert signalled.seconds - quick.seconds == pytest.approx(256 * 1e-8)
     for chips, extra_s in ((8, 0.0), (16, 10e-6)):
         plain, far = (
             dispatch(part("hgx-h800", chips), balanced(256, 8), DEEPSEEK, library(**more), "low-latency").seconds
             for more in ({}, {"network": 10e-6})
         )
         assert far - plain == pytest.approx(extra_s, abs=1e-12)
+
+
+@pytest.mark.parametrize("chips", [8, 32])
+@pytest.mark.parametrize("mode", MODES)
+def test_combine_may_reach_another_share_of_the_links_than_dispatch(chips, mode):
+    own = library(back=0.5)
+    there, back = (phase(part("hgx-h800", chips), balanced(256, 8), DEEPSEEK, own, mode) for phase in PHASES)
+    assert passing_s(back) == pytest.approx(2 * passing_s(there))
 
 
 def test_bottleneck_is_named_where_it_is():

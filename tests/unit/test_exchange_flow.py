@@ -69,7 +69,7 @@ def test_traffic_has_every_copy_once_and_fanned_out_once_for_each_member_reached
         straight = straight_traffic(routing, chips, 1.0)
         assert straight.size_bytes.sum() == pytest.approx(chips * 8 - 8)  # the share that is at home stays there
         kernels = topologies.shared("exchange", "generic-ep").normal
-        domains = domains_of(part, kernels, Draw())
+        domains = domains_of(part, kernels.fraction, Draw())
         fanned = fanned_traffic(domains, routing, chips, 1.0)
         for number, domain in enumerate(domains):
             moved = fanned.size_bytes[fanned.domain == number].sum()

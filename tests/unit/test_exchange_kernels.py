@@ -33,7 +33,7 @@ PARTS = [
     ("atlas-950-superpod", 256),
     ("metax-dragonfly-64", 64),
 ]
-LIBRARIES = ("deepep-v1", "deepep-v2", "deepep-ascend", "flashinfer-ep", "generic-ep")
+LIBRARIES = ("deepep-v1", "deepep-v2", "deepep-ascend", "deepep-sglang", "flashinfer-ep", "generic-ep")
 
 
 @functools.cache

@@ -6,15 +6,15 @@ from simulator.collectives.exchange.experts import Routing, balanced, measured, 
 from simulator.collectives.exchange.packed import Packed, packed
 from simulator.collectives.exchange.price import MODES, Exchanged, Tokens, combine, dispatch
 from simulator.collectives.exchange.vector import Vector, all_to_all_v
-from simulator.exchange import Calls, Kernels, Library, Reached
+from simulator.exchange import Kernels, Library, Phases, Reached
 
 __all__ = [
     "MODES",
-    "Calls",
     "Exchanged",
     "Kernels",
     "Library",
     "Packed",
+    "Phases",
     "Reached",
     "Routing",
     "Tokens",

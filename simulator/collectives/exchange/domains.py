@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simulator.collectives.exchange.experts import Routing, spread
 
 if TYPE_CHECKING:
-    from simulator.exchange import Kernels
+    from simulator.exchange import Reached
     from simulator.figures import Draw
     from simulator.machine import Level, Slice
 
@@ -56,8 +56,11 @@ class Load:
     raw_s: float
 
 
-def domains_of(part: Slice, library: Kernels, draw: Draw) -> tuple[Domain, ...]:
-    """The domains of a slice, innermost first: a torus, a switch level with those behind its ports, a mesh."""
+def domains_of(part: Slice, reached: Reached, draw: Draw) -> tuple[Domain, ...]:
+    """The domains of a slice, innermost first: a torus, a switch level with those behind its ports, a mesh.
+
+    ``reached`` is the share of the links' bandwidth that kernels reach.
+    """
     found: list[list[Part]] = []
     shared = _are_shared(part.levels)
     for index, level in enumerate(part.levels):
@@ -66,7 +69,7 @@ def domains_of(part: Slice, library: Kernels, draw: Draw) -> tuple[Domain, ...]:
         if level.size == 1:
             continue
         rate = level.links * draw(level.link.bandwidth) * (level.neighbours if level.kind == "mesh" else 1)
-        fraction = draw(library.fraction.outside if is_network else library.fraction.inside)
+        fraction = draw(reached.outside if is_network else reached.inside)
         farthest_s = level.farthest_hops * draw(level.link.latency)
         each = Part(level.name, level.kind, level.size, level.wraps, rate, fraction, farthest_s, is_shared)
         if found and (is_shared or level.kind == found[-1][-1].kind == "axis"):

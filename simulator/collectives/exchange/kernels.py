@@ -33,11 +33,13 @@ from simulator.collectives.rows.kernels import (
     subgroup,
 )
 
-DISPATCH_START, COMBINE_START, DISPATCH_CALL, COMBINE_CALL, NETWORK_START, SCAN, STRAIGHT, NETWORK_LINE = range(8)
-CONSTANTS = 8
-"""Columns of a library's row: floors of both phases, the least times of their calls, what comes on top where ranks are
-on several machines [s]; time for each token and rank [s]; 1 where each copy goes straight; LINE of the network, or -1
-where there is none."""
+DISPATCH_START, COMBINE_START, DISPATCH_SIGNAL, COMBINE_SIGNAL, DISPATCH_CALL, COMBINE_CALL = range(6)
+NETWORK_START, SCAN, COMBINE_INSIDE, COMBINE_OUTSIDE, STRAIGHT, NETWORK_LINE = range(6, 12)
+CONSTANTS = 12
+"""Columns of a library's row: floors of both phases, time for each expert, the least time of a call, what comes on top
+where ranks are on several machines [s]; time for each token and rank [s]; how much of a link combine reaches over what
+dispatch does, inside and outside [1]; 1 where each copy goes straight; LINE of the network, or -1 where there is none.
+"""
 
 
 @register_jitable
@@ -319,7 +321,7 @@ def exchange_seconds(
     dispatch_bytes, combine_bytes : of a value out and back, its share of a scaling factor included: 1 + 4 / 128 for
         FP8 with a factor of four bytes for each 128 values, 2 for BF16 [B]
     skew : picks of the busiest rank over the mean, 1 in balanced demand, as if all other ranks were equally busy [1]
-    levels : (levels, COLUMNS) of the slice, with bandwidths as these kernels reach them
+    levels : (levels, COLUMNS) of the slice, with bandwidths as the dispatch of the library reaches them
     library : (CONSTANTS,) of the library in one mode, see :data:`CONSTANTS`; both from
         :func:`simulator.collectives.exchange.packed`
     """
@@ -331,7 +333,8 @@ def exchange_seconds(
         return math.inf, math.inf
     busiest = max(1.0, min(skew, ranks))
     copies = min(top_k * busiest, max(1.0, min(top_k, experts / ranks)) * ranks)
-    per_byte = 0.0
+    out_per_byte = 0.0
+    back_per_byte = 0.0
     latency = 0.0
     start = 0.0
     inside = 1.0
@@ -347,23 +350,30 @@ def exchange_seconds(
             last += 1
         way = way_seconds(rows, first, last)
         if library[STRAIGHT] == 1:
-            per_byte = max(per_byte, copies * ports_seconds(rows, first, last, inside, ranks))
+            needed = copies * ports_seconds(rows, first, last, inside, ranks)
             latency = max(latency, way)
         else:
             # one busy rank among the ``inside`` of a member, the others as busy as all the rest
             member = (busiest + (inside - 1) * (ranks - busiest) / (ranks - 1)) / inside
             sent = reached(top_k, experts, ranks / inside, member)
-            per_byte = max(per_byte, sent * ports_seconds(rows, first, last, 1.0, size))
+            needed = sent * ports_seconds(rows, first, last, 1.0, size)
             latency += way
+        back = library[COMBINE_INSIDE]
         if rows[last - 1, LINE] == library[NETWORK_LINE]:
             start = library[NETWORK_START]
+            back = library[COMBINE_OUTSIDE]
+        out_per_byte = max(out_per_byte, needed)
+        back_per_byte = max(back_per_byte, needed / back)
         inside *= size
         first = last
     start += latency + library[SCAN] * tokens * ranks
-    passing = tokens * hidden * per_byte
-    out = max(library[DISPATCH_CALL], library[DISPATCH_START] + start + passing * dispatch_bytes)
-    back = max(library[COMBINE_CALL], library[COMBINE_START] + start + passing * combine_bytes)
-    return out, back
+    values = tokens * hidden
+    out_s = library[DISPATCH_START] + experts * library[DISPATCH_SIGNAL] + start
+    back_s = library[COMBINE_START] + experts * library[COMBINE_SIGNAL] + start
+    return (
+        max(library[DISPATCH_CALL], out_s + values * dispatch_bytes * out_per_byte),
+        max(library[COMBINE_CALL], back_s + values * combine_bytes * back_per_byte),
+    )
 
 
 picked_fast = njit(cache=True)(picked)

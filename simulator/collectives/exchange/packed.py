@@ -27,7 +27,7 @@ class Packed:
     Parameters
     ----------
     levels : (levels, COLUMNS) as of :mod:`simulator.collectives.rows.kernels`, with bandwidths as the library's
-        kernels reach them
+        dispatch reaches them
     library : (CONSTANTS,) times [s] and flags of the library
     """
 
@@ -60,7 +60,7 @@ def packed(part: Slice, library: Library, mode: Mode, *, draw: Draw | None = Non
         line = int(row[LINE])
         reach = draw(used.fraction.outside if line == network else used.fraction.inside)
         row[BANDWIDTH] *= reach / draw(part.levels[line].link.fraction)
-    calls = None if is_captured else used.call
+    back, calls = used.combine_fraction, None if is_captured else used.call
     found = np.empty(kernels.CONSTANTS)
     found[kernels.DISPATCH_START] = draw(used.dispatch)
     found[kernels.COMBINE_START] = draw(used.combine)
@@ -68,6 +68,10 @@ def packed(part: Slice, library: Library, mode: Mode, *, draw: Draw | None = Non
     found[kernels.COMBINE_CALL] = draw(calls.combine) if calls else 0.0
     found[kernels.NETWORK_START] = draw(used.network) if used.network is not None else 0.0
     found[kernels.SCAN] = draw(used.scan) if used.scan is not None else 0.0
+    found[kernels.DISPATCH_SIGNAL] = draw(used.signal.dispatch) if used.signal else 0.0
+    found[kernels.COMBINE_SIGNAL] = draw(used.signal.combine) if used.signal else 0.0
+    found[kernels.COMBINE_INSIDE] = draw(back.inside) / draw(used.fraction.inside) if back else 1.0
+    found[kernels.COMBINE_OUTSIDE] = draw(back.outside) / draw(used.fraction.outside) if back else 1.0
     found[kernels.STRAIGHT] = float(mode == "low-latency")
     found[kernels.NETWORK_LINE] = network
     return Packed(levels, found)

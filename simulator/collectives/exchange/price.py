@@ -20,7 +20,8 @@ from simulator.errors import InputError, InternalError, unknown_name
 from simulator.figures import Draw
 
 if TYPE_CHECKING:
-    from simulator.exchange import Kernels, Library
+    from simulator.exchange import Kernels, Library, Phases, Reached
+    from simulator.figures import Figure
     from simulator.machine import Slice
 
 Mode = Literal["normal", "low-latency"]
@@ -153,13 +154,15 @@ def _exchanged(
     if part.chips < 2:
         raise InputError("an exchange needs at least 2 ranks", remedy="ask for more chips")
     ranks = part.chips
-    domains = domains_of(part, used, draw)
+    domains = domains_of(part, reached_by(used, phase), draw)
     own, nodes = spread(routing, ranks), spread(routing, part.machines)
     token_bytes = tokens.count * tokens.each_bytes
     is_straight = mode == "low-latency"
     plain = straight_loads(domains, ranks, token_bytes * own.copies)
     loads = plain if is_straight else fanned_loads(domains, routing, ranks, token_bytes)
-    floor_s = draw(used.dispatch if phase == "dispatch" else used.combine)
+    floor_s = draw(_of_phase(used, phase))
+    if used.signal is not None:
+        floor_s += routing.experts * draw(_of_phase(used.signal, phase))
     if used.network is not None and part.machines > 1:
         floor_s += draw(used.network)
     if used.scan is not None:
@@ -167,7 +170,7 @@ def _exchanged(
     latency_s = farthest_seconds(domains, is_straight=is_straight)
     floor_s += latency_s
     busiest = max(loads, key=lambda load: load.seconds)
-    call_s = draw(used.call.dispatch if phase == "dispatch" else used.call.combine) if used.call is not None else 0.0
+    call_s = draw(_of_phase(used.call, phase)) if used.call is not None else 0.0
     seconds = max(call_s, floor_s + busiest.seconds)
     bounds = _bounds(part, domains, routing, token_bytes, draw)
     if seconds < bounds.least_s * (1 - _ROUNDING):
@@ -209,6 +212,16 @@ def kernels_of(library: Library, mode: Mode) -> Kernels:
             f"{library.title} has no kernels for mode {mode}",
             remedy=f"ask for {', '.join(name for name, kernels in by_mode.items() if kernels)}",
         )
+    return found
+
+
+def reached_by(kernels: Kernels, phase: Phase) -> Reached:
+    """The share of the links that the kernels of a phase reach."""
+    return kernels.combine_fraction if phase == "combine" and kernels.combine_fraction else kernels.fraction
+
+
+def _of_phase(times: Kernels | Phases, phase: Phase) -> Figure:
+    found: Figure = times.dispatch if phase == "dispatch" else times.combine
     return found
 
 
