@@ -246,7 +246,8 @@ def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
     other row is a level that works on what those below have left to one chip. Level i fills in D_i and passes its bytes
     in V_i. With c chunks the first takes the sum of all levels and each further one the slowest level m:
     T(c) = sum (D_i + V_i / c) + (c - 1) V_m / c + c D_m at most, at the best c; or all goes at once. Levels that use
-    the same ports do not overlap, and count as one level in m.
+    the same ports do not overlap, and count as one level in m. ``trees`` is 1 where the outermost level is crossed by
+    trees, from rings inside; buffers then hold no more than the window, and filling takes no longer than to pass that.
     """
     count = axes(rows)
     if count == 0:
@@ -280,11 +281,11 @@ def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
         ports = ports + passing if is_shared else passing
         if ports > slowest:
             slowest, slowest_fill, ramp = ports, ports_fill, rows[i, RAMP]
-            window_s = rows[i, WINDOW] / rows[i, BANDWIDTH] if rows[i, WINDOW] > 0 else math.inf
+            window_s = rows[i, WINDOW] / rows[i, BANDWIDTH] if trees == 1 and rows[i, WINDOW] > 0 else math.inf
         left /= rows[i, SIZE]
     whole = fills + passings + 2 * ramp * math.sqrt(slowest_fill * slowest)
-    filling = 2 * math.sqrt(slowest_fill * (passings - slowest + ramp * ramp * slowest))
-    return min(whole, fills + slowest + min(filling, window_s))
+    chunked = fills + slowest + 2 * math.sqrt(slowest_fill * (passings - slowest + ramp * ramp * slowest))
+    return min(whole, chunked, fills + slowest + window_s)
 
 
 @register_jitable

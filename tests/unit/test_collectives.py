@@ -379,10 +379,10 @@ def test_trees_across_nodes_send_a_buffer_up_and_down_and_rings_run_inside():
 
 def test_what_may_be_under_way_bounds_the_filling_of_levels_that_overlap():
     rows = switches((8, 400e9, 0.0), (12, 50e9, 0.0), start_s=20e-6)
-    free = seconds("all-reduce", "hierarchical", 8e9, rows)
+    free = seconds("all-reduce", "hierarchical-tree", 8e9, rows)
     rows[1, WINDOW] = 8 * 2.0**20
-    least = 2 * 11 / 12 * 8e9 / 8 / 50e9 + 4 * 20e-6
-    assert seconds("all-reduce", "hierarchical", 8e9, rows) == pytest.approx(least + 8 * 2.0**20 / 50e9)
+    least = 2 * 8e9 / 8 / 50e9 + (14 + 2 * 4) * 20e-6
+    assert seconds("all-reduce", "hierarchical-tree", 8e9, rows) == pytest.approx(least + 8 * 2.0**20 / 50e9)
     assert free > least + 8 * 2.0**20 / 50e9
 
 
