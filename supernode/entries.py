@@ -235,10 +235,10 @@ def chip_head(name: str) -> ChipHead:
     ------
     InputError : as :func:`simulator.files.read_toml`
     """
-    from topologies.load import ROOT
+    from topologies.load import ROOT, shown
 
     path = ROOT / "chips" / f"{name}.toml"
-    where = str(path.relative_to(ROOT.parent.parent))
+    where = shown(path)
     head, *tables = _TABLE.split(read_text(path))
     dated = [table for table in tables if table.lstrip().startswith("[dates")]
     return settle_all(parse_toml("".join([head, *dated]), ChipHead, where), f"chip/{name}", where)

@@ -15,7 +15,7 @@ from simulator.figures import BytesPerSecond, Draw, Ratio, Seconds, Source, figu
 from simulator.files import parse_toml, read_text
 from simulator.machine import Count, Entry, Line, Name
 from topologies.checks import check_figures
-from topologies.load import ROOT, sources
+from topologies.load import ROOT, shown, sources
 from topologies.schema import Sources
 
 FILE = ROOT / "curves.toml"
@@ -86,7 +86,7 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
     ------
     InputError : unreadable, a wrong field, a source that nobody knows
     """
-    where = str(path.relative_to(ROOT.parent.parent)) if path.is_relative_to(ROOT) else str(path)
+    where = shown(path)
     file = parse_toml(read_text(path), CurveFile, where)
     known = sources() | file.sources
     return tuple(_curve(entry, known, f"{where}: curves[{place}]") for place, entry in enumerate(file.curves))

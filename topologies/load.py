@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -27,7 +27,7 @@ from topologies.schema import Head, Kind, MachineEntry, NetworkEntry, Sources, U
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent / "catalogue"
-KINDS: tuple[Kind, ...] = ("machines", "chips", "networks", "sites", "software", "reliability", "exchange")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 SHARED: dict[Kind, type[Any]] = {
     "sites": Site,
     "software": Software,
@@ -96,7 +96,7 @@ def network_entry(name: str) -> NetworkEntry:
 def sources() -> Sources:
     """The sources of the catalogue by id."""
     path = ROOT / "sources.toml"
-    return parse_toml(read_text(path), dict[str, Source], _shown(path))
+    return parse_toml(read_text(path), dict[str, Source], shown(path))
 
 
 @functools.cache
@@ -126,6 +126,11 @@ def head(kind: Kind, name: str) -> Head:
     return read_head(ROOT / kind / f"{name}.toml", Head)
 
 
+def shown(path: Path) -> str:
+    """A file as it is named to people: one of the catalogue by its path inside the project."""
+    return str(path.relative_to(ROOT.parent.parent) if path.is_relative_to(ROOT) else path)
+
+
 @dataclass(frozen=True)
 class _Reading:
     """A machine's file, the chip and network that it names, and the sources that its figures may name."""
@@ -145,7 +150,7 @@ def _named_machine(name: str, hypothesis: str) -> Machine:
 @functools.cache
 def _named_reading(name: str) -> _Reading:
     path = ROOT / "machines" / f"{name}.toml"
-    return _read_machine(path, _shown(path))
+    return _read_machine(path, shown(path))
 
 
 def _named_chip(name: str) -> Chip:
@@ -163,16 +168,16 @@ def _named_chip_file(name: str) -> Chip | UndisclosedChip:
     path = ROOT / "chips" / f"{name}.toml"
     text = read_text(path)
     if re.search(r"^undisclosed\s*=", text, re.MULTILINE):
-        found = settle_all(parse_toml(text, UndisclosedChip, _shown(path)), f"chip/{name}", _shown(path))
-        check_figures(found, _shown(path), sources())
+        found = settle_all(parse_toml(text, UndisclosedChip, shown(path)), f"chip/{name}", shown(path))
+        check_figures(found, shown(path), sources())
         return found
-    return _read_chip(path, _shown(path), sources())
+    return _read_chip(path, shown(path), sources())
 
 
 @functools.cache
 def _named_shared(kind: Kind, name: str) -> Any:
     path = ROOT / kind / f"{name}.toml"
-    where = _shown(path)
+    where = shown(path)
     found = settle_all(parse_toml(read_text(path), SHARED[kind], where), f"{kind}/{name}", where)
     check_figures(found, where, sources())
     return found
@@ -181,7 +186,7 @@ def _named_shared(kind: Kind, name: str) -> Any:
 @functools.cache
 def _named_network(name: str) -> NetworkEntry:
     path = ROOT / "networks" / f"{name}.toml"
-    return _read_network(path, _shown(path), sources())
+    return _read_network(path, shown(path), sources())
 
 
 @functools.cache
@@ -192,7 +197,7 @@ def _aliases(kind: Kind) -> Mapping[str, str]:
     for name in names(kind):
         for alias in head(kind, name).aliases:
             if alias in found:
-                where = f"{_shown(ROOT / kind / name)}.toml: aliases"
+                where = f"{shown(ROOT / kind / name)}.toml: aliases"
                 raise InputError(f"{alias!r} already stands for {found[alias]}", where=where, remedy="take it out")
             found[alias] = name
     return {alias: name for alias, name in found.items() if alias != name}
@@ -212,11 +217,6 @@ def _path(name: str) -> Path:
     if not name.isprintable():
         raise InputError(f"{name[:80]!r} is not a file name", remedy="name a TOML file")
     return Path(name)
-
-
-def _shown(path: Path) -> str:
-    """A file of the catalogue as it is named to people: its path inside the project."""
-    return str(path.relative_to(ROOT.parent.parent))
 
 
 def _read_machine(path: Path, where: str) -> _Reading:

@@ -15,7 +15,7 @@ from simulator.figures import Figure, Ratio, settle_all
 from simulator.files import parse_toml, read_text
 from simulator.machine import Entry
 from topologies.checks import check_figures
-from topologies.load import ROOT, sources
+from topologies.load import ROOT, shown, sources
 
 if TYPE_CHECKING:
     from simulator.machine import Slice
@@ -69,7 +69,7 @@ def spreads() -> dict[str, Spread]:
     ------
     InputError : a wrong field, a value that would move predictions, an unknown source
     """
-    where = str(FILE.relative_to(ROOT.parent.parent))
+    where = shown(FILE)
     raw = parse_toml(read_text(FILE), dict[str, Spread], where)
     found = {name: settle_all(entry, f"spread/{name}", f"{where}: {name}") for name, entry in raw.items()}
     for name, entry in found.items():
