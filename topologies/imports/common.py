@@ -31,6 +31,11 @@ class Edge:
     latency_s: float
     links: int = 1
 
+    @property
+    def capacity_bytes_per_s(self) -> float:
+        """What all of its links carry in one direction [B/s]."""
+        return self.bandwidth_bytes_per_s * self.links
+
 
 @dataclass(frozen=True)
 class Wiring:

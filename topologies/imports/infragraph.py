@@ -273,7 +273,7 @@ def _without_ports(building: _Building) -> Wiring:
             raise InputError(f"a port joins {len(around)} things", where=place, remedy="call it a switch")
         if len(around) == 2:
             (a, one), (b, two) = around.items()
-            rate = min(one.bandwidth_bytes_per_s * one.links, two.bandwidth_bytes_per_s * two.links)
+            rate = min(one.capacity_bytes_per_s, two.capacity_bytes_per_s)
             edge, known = Edge(rate, one.latency_s + two.latency_s), near[a].get(b)
             if known is not None:
                 edge = Edge(known.bandwidth_bytes_per_s, known.latency_s, known.links + 1)

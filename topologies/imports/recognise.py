@@ -147,8 +147,8 @@ def _leaf_spine(wiring: Wiring, like: Mapping[str, Any]) -> Iterator[Table]:
     leaves, chips = next(iter(groups.items()))
     edge = near[chips[0]][leaves[0]]
     above = [other for name, other in near[leaves[0]].items() if name in spines]
-    down = edge.bandwidth_bytes_per_s * edge.links * len(chips)
-    up = sum(each.bandwidth_bytes_per_s * each.links for each in above)
+    down = edge.capacity_bytes_per_s * len(chips)
+    up = sum(each.capacity_bytes_per_s for each in above)
     if up and down / up >= 1:
         yield {
             "builder": "leaf-spine",
