@@ -198,6 +198,8 @@ class TrainingStack(Entry, frozen=True):
     memory_reserve : share of memory that tensors cannot use [1]
     loss : how logits are held: in two bytes and their softmax in four (fused), in copies of four bytes for each step
         (plain), or a part of the tokens at a time (chunked)
+    is_whole_program : a compiler sees the whole step: parameters are kept once, in four bytes, narrowed where they are
+        used, gathered and reduced matrix by matrix, and the softmax of the logits is part of the products that need it
     """
 
     tensor_exposed: Ratio
@@ -216,6 +218,7 @@ class TrainingStack(Entry, frozen=True):
     jitter: Ratio
     memory_reserve: Ratio
     loss: Loss = "fused"
+    is_whole_program: bool = False
 
 
 class ServingStack(Entry, frozen=True):

@@ -35,13 +35,13 @@ CASES = [
 
 
 @njit
-def many(program, counts, work, chip, levels, stack, plan, calls):  # noqa: ANN001 - arrays of the kernel
+def many(program, counts, work, chip, levels, library, stack, plan, calls):  # noqa: ANN001 - arrays of the kernel
     """Price one plan so many times; the sum keeps the calls from being left out."""
     scratch = np.empty((levels.shape[0] + 1, levels.shape[1]))
     parts = np.empty(10)
     total = 0.0
     for _ in range(calls):
-        total += step_fast(program, counts, work, chip, levels, stack, plan, scratch, parts)
+        total += step_fast(program, counts, work, chip, levels, library, stack, plan, scratch, parts)
     return total
 
 

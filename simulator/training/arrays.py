@@ -26,19 +26,47 @@ class Arrays(NamedTuple):
     work: NDArray[np.float64]
     chip: NDArray[np.float64]
     levels: NDArray[np.float64]
+    library: NDArray[np.float64]
     stack: NDArray[np.float64]
 
 
 def training_arrays(
-    program: Program, part: Slice, stack: Stack, *, sequence: int, batch: int, dtype: Dtype, draw: Draw
+    program: Program,
+    part: Slice,
+    stack: Stack,
+    *,
+    sequence: int,
+    batch: int,
+    dtype: Dtype,
+    draw: Draw,
+    attention: Dtype = "bf16",
+    skew: float = 1.0,
 ) -> Arrays:
     """Unpack everything that one step needs into the kernel's arrays.
+
+    Tokens go to their experts over a library of no more than a launch: once to each node that holds some of them, at
+    the rate that collectives reach.
+
+    Parameters
+    ----------
+    program, part, stack, sequence, batch, draw : as in :func:`simulator.training.step.step`
+    dtype, attention : of matrix products and of the attention core
+    skew : picks of the busiest expert rank over the mean [1]
 
     Raises
     ------
     InputError : the stack has no training part
     """
     import numpy as np
+
+    from simulator.collectives.exchange.kernels import (
+        COMBINE_INSIDE,
+        COMBINE_OUTSIDE,
+        COMBINE_START,
+        CONSTANTS,
+        DISPATCH_START,
+        NETWORK_LINE,
+    )
 
     if stack.training is None:
         raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
@@ -63,8 +91,14 @@ def training_arrays(
             draw(shares.memory_reserve),
             draw(part.machine.software.collective_launch),
             LOSSES.index(shares.loss),
+            shares.is_whole_program,
         ]
     )
-    work = np.array([sequence, batch], dtype=np.float64)
+    work = np.array([sequence, batch, skew], dtype=np.float64)
     levels = level_rows(part.levels, part.machine.software, draw)
-    return Arrays(program.rows, counts, work, chip_row(part.chip, dtype, draw), levels, row)
+    library = np.zeros(CONSTANTS)
+    library[[DISPATCH_START, COMBINE_START]] = draw(part.machine.software.collective_launch)
+    library[[COMBINE_INSIDE, COMBINE_OUTSIDE]] = 1.0
+    library[NETWORK_LINE] = len(part.levels) - 1 if part.machines > 1 else -1
+    chip = chip_row(part.chip, dtype, draw, attention=attention)
+    return Arrays(program.rows, counts, work, chip, levels, library, row)

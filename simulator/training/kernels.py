@@ -1,8 +1,7 @@
 """Price one training step of one plan; numbers and arrays only.
 
-Arrays: ``program`` (operators, 8) as in :mod:`simulator.program`; ``counts`` model counts, ``work`` sequence, batch;
-``chip`` as in :mod:`simulator.compute.kernels`; ``levels`` as in :mod:`simulator.collectives.rows.kernels`; ``stack``
-the training stack's figures; ``plan`` the degrees. Results go into ``parts`` [s] and ``memory`` [B].
+Arrays as in :mod:`simulator.training.rows.kernels`, ``chip`` as in :mod:`simulator.compute.kernels`, ``levels`` as in
+:mod:`simulator.collectives.rows.kernels`, ``library`` as in :mod:`simulator.collectives.exchange.kernels`.
 """
 
 from __future__ import annotations
@@ -15,10 +14,15 @@ from numba.extending import register_jitable
 
 from simulator.collectives.kernels import (
     ALL_GATHER,
+    ALL_REDUCE,
     REDUCE_SCATTER,
     SEND_RECV,
 )
-from simulator.compute.kernels import HBM, causal_context
+from simulator.compute.kernels import (
+    ACTIVATION_BYTES,
+    HBM,
+    causal_context,
+)
 from simulator.training.layers.kernels import (
     CONTEXT_F,
     DENSE_KIND,
@@ -26,21 +30,24 @@ from simulator.training.layers.kernels import (
     FORWARD,
     HEAD_KIND,
     HIDDEN_COMM,
+    INPUT,
     KINDS,
     LAYER_COLUMNS,
     MOE_KIND,
     TENSOR_F,
+    WEIGHT,
     exposed,
     fill_layers,
     group_seconds,
 )
 from simulator.training.memory.kernels import (
-    GRADIENT_BYTES,
-    PARAMETER_BYTES,
+    MASTER_BYTES,
     expert_replicas,
     fill_memory,
     held_parameters,
-    stage_layers,
+    layer_parameters,
+    rank_layers,
+    shard_ranks,
 )
 from simulator.training.rows.kernels import (
     ACTIVE,
@@ -56,11 +63,13 @@ from simulator.training.rows.kernels import (
     DATA,
     DATA_COMM,
     DATA_EXPOSED,
+    DUALPIPE,
     EXPERT,
     EXPERT_COMM,
-    EXPERT_PARAMETERS,
+    EXPERT_TENSOR,
     FULLY_SHARDED,
     GATHER_EXPOSED,
+    GATHER_WIDTH,
     HIDDEN,
     JITTER,
     KIND,
@@ -71,101 +80,186 @@ from simulator.training.rows.kernels import (
     MOE_LAYERS,
     OPTIMIZER,
     OVERHEAD,
+    OVERLAP_DATA,
     PIPELINE,
     PIPELINE_COMM,
+    REDUCE_WIDTH,
+    SCHEDULE,
     SEQUENCE,
-    SPLIT,
+    STATE_WIDTH,
     STEP_OVERHEAD,
     TENSOR,
     TENSOR_COMM,
     TOTAL,
     TRAFFIC,
+    V_HALF,
+    V_MIN,
     VIRTUAL,
-    WHOLE_PARAMETERS,
     WINDOW,
+    ZB_V,
     ZERO,
     K,
     N,
 )
-
-OPTIMIZER_TRAFFIC_BYTES = 30.0  # read gradient and states, write states and the 2-byte parameter
+from simulator.training.schedules.kernels import (
+    pipeline_seconds,
+)
 
 
 @register_jitable
 def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_s, scratch):
     """What shows of gradient reduction and parameter gathering over the data ranks in one step [s].
 
-    ZeRO-1 reduces once a step, behind the last backward pass of a micro-batch, and gathers behind the first forward
-    pass (``forward_s``). ZeRO-3 gathers every layer twice and reduces it once in every micro-batch, behind compute.
+    ZeRO-1 and 2 reduce once a step, behind the last backward pass of a micro-batch, and gather behind the first forward
+    pass (``forward_s``); without ZeRO gradients are all-reduced. ZeRO-3 gathers every layer twice and reduces it once
+    in every micro-batch, behind compute. Copies of what ZeRO splits all-reduce their shares once a step (HSDP).
     """
     tensor, launch = plan[TENSOR], stack[COLLECTIVE_LAUNCH]
-    replicas, copies = plan[CONTEXT] * plan[DATA], expert_replicas(plan)
-    dense, experts = held_parameters(counts, plan)
-    if plan[ZERO] == FULLY_SHARDED:
-        dense = counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS]
-        experts = counts[EXPERT_PARAMETERS] / plan[EXPERT]
-    gather = group_seconds(ALL_GATHER, PARAMETER_BYTES * dense, levels, tensor, replicas, scratch, launch)
-    reduce = group_seconds(REDUCE_SCATTER, GRADIENT_BYTES * dense, levels, tensor, replicas, scratch, launch)
-    expert_gather = 0.0
-    expert_reduce = 0.0
+    ranks, copies = plan[CONTEXT] * plan[DATA], expert_replicas(plan)
+    shard, expert_shard = shard_ranks(plan)
+    is_sharded = plan[ZERO] == FULLY_SHARDED
+    if is_sharded:
+        dense, experts = layer_parameters(counts, plan)
+    else:
+        dense, experts = held_parameters(counts, plan)
+    stride = plan[EXPERT] * plan[EXPERT_TENSOR]
+    gathered, reduced = plan[GATHER_WIDTH], plan[REDUCE_WIDTH]
+    share = (stack[GATHER_EXPOSED] if is_sharded else stack[DATA_EXPOSED]) if plan[OVERLAP_DATA] == 1 else 1.0
+    if plan[ZERO] == 0:
+        whole = group_seconds(ALL_REDUCE, reduced * dense, levels, tensor, ranks, scratch, launch)
+        if counts[MOE_LAYERS] > 0:
+            whole += group_seconds(ALL_REDUCE, reduced * experts, levels, stride, copies, scratch, launch)
+        return exposed(whole, share, 2 * forward_s)
+    gather = group_seconds(ALL_GATHER, gathered * dense, levels, tensor, shard, scratch, launch)
+    reduce = group_seconds(REDUCE_SCATTER, reduced * dense, levels, tensor, shard, scratch, launch)
+    expert_gather, expert_reduce = 0.0, 0.0
     if counts[MOE_LAYERS] > 0:
-        expert_gather = group_seconds(
-            ALL_GATHER, PARAMETER_BYTES * experts, levels, plan[EXPERT], copies, scratch, launch
+        expert_gather = group_seconds(ALL_GATHER, gathered * experts, levels, stride, expert_shard, scratch, launch)
+        expert_reduce = group_seconds(REDUCE_SCATTER, reduced * experts, levels, stride, expert_shard, scratch, launch)
+    if is_sharded:
+        layers, moe_layers = counts[MODEL_LAYERS] / plan[PIPELINE], counts[MOE_LAYERS] / plan[PIPELINE]
+        per_micro_batch = layers * (2 * gather + reduce) + moe_layers * (2 * expert_gather + expert_reduce)
+        shown = exposed(micro_batches * per_micro_batch, share, compute_s)
+        dense, experts = layers * dense, moe_layers * experts
+    else:
+        shown = exposed(reduce + expert_reduce, share, 2 * forward_s) + exposed(
+            gather + expert_gather, share, forward_s
         )
-        expert_reduce = group_seconds(
-            REDUCE_SCATTER, GRADIENT_BYTES * experts, levels, plan[EXPERT], copies, scratch, launch
-        )
-    if plan[ZERO] == FULLY_SHARDED:
-        per_micro_batch = counts[MODEL_LAYERS] * (2 * gather + reduce)
-        per_micro_batch += counts[MOE_LAYERS] * (2 * expert_gather + expert_reduce)
-        return exposed(micro_batches * per_micro_batch, stack[GATHER_EXPOSED], compute_s)
-    shown = exposed(reduce + expert_reduce, stack[DATA_EXPOSED], 2 * forward_s)
-    return shown + exposed(gather + expert_gather, stack[DATA_EXPOSED], forward_s)
+    if shard < ranks:
+        mine = reduced * dense / shard
+        across = group_seconds(ALL_REDUCE, mine, levels, tensor * shard, ranks / shard, scratch, launch)
+        if counts[MOE_LAYERS] > 0 and expert_shard < copies:
+            mine = reduced * experts / expert_shard
+            apart = stride * expert_shard
+            across += group_seconds(ALL_REDUCE, mine, levels, apart, copies / expert_shard, scratch, launch)
+        shown += exposed(across, share, 2 * forward_s)
+    return shown
 
 
 @register_jitable
-def stage_time(layer, dense_layers, moe_layers, head, column_a, column_b):
-    """Sum of some columns of ``layer`` over the layers of a stage [s]."""
+def stage_seconds(layer, dense_layers, moe_layers, head, first, last):
+    """Sum of the columns ``first`` to before ``last`` of ``layer`` over the layers of a pipeline rank [s]."""
     total = 0.0
-    for column in range(column_a, column_b):
+    for column in range(first, last):
         total += dense_layers * layer[DENSE_KIND, column] + moe_layers * layer[MOE_KIND, column]
         total += head * layer[HEAD_KIND, column]
     return total
 
 
 @register_jitable
-def step(program, counts, work, chip, levels, stack, plan, scratch, parts):
-    """Price one step: fills ``parts`` (10,) [s]; returns the total, infinite if the plan has no place on the fabric."""
+def pass_seconds(layer, dense_layers, moe_layers, head):
+    """Seconds of F, B and W of one micro-batch on a pipeline rank, with the communication that shows."""
+    forward = stage_seconds(layer, dense_layers, moe_layers, head, FORWARD, FORWARD + 1)
+    to_input = stage_seconds(layer, dense_layers, moe_layers, head, INPUT, INPUT + 1)
+    to_weight = stage_seconds(layer, dense_layers, moe_layers, head, WEIGHT, WEIGHT + 1)
+    for column in range(TENSOR_F, HIDDEN_COMM, 2):
+        forward += stage_seconds(layer, dense_layers, moe_layers, head, column, column + 1)
+        to_input += stage_seconds(layer, dense_layers, moe_layers, head, column + 1, column + 2)
+    return forward, to_input, to_weight
+
+
+@register_jitable
+def slowest_rank(counts, plan, layer):
+    """Dense layers, layers with experts and logits of the pipeline rank whose micro-batch takes longest."""
+    pipeline = plan[PIPELINE]
+    found = (0.0, 0.0, 0.0)
+    longest = -1.0
+    for each in range(4):
+        stage = (0.0, 1.0, pipeline - 2, pipeline - 1)[each]
+        if stage < 0 or stage >= pipeline:
+            continue
+        layers, moe_layers = rank_layers(counts, plan, stage)
+        head = 1.0 if stage == pipeline - 1 else 0.0
+        if pipeline > 1 and plan[SCHEDULE] in (ZB_V, V_HALF, V_MIN):
+            head = 1.0 if stage == 0 else 0.0
+        elif pipeline > 1 and plan[SCHEDULE] == DUALPIPE:
+            layers, moe_layers = layers / 2, moe_layers / 2
+            head = 0.5 if stage == 0 or stage == pipeline - 1 else 0.0  # noqa: PLR1714 - a tuple is slower compiled
+        seconds = stage_seconds(layer, layers - moe_layers, moe_layers, head, FORWARD, HIDDEN_COMM)
+        if seconds > longest:
+            longest = seconds
+            found = (layers - moe_layers, moe_layers, head)
+    return found
+
+
+@register_jitable
+def step(program, counts, work, chip, levels, library, stack, plan, scratch, parts):
+    """Price one step: fills ``parts`` (10,) [s]; returns the total, infinite if the plan has no place on the fabric.
+
+    The pipeline is estimated by its closed form; data ranks, optimizer, host and the slowest of all ranks come on top.
+    The largest of n normal deviations is about sqrt(2 ln n) of them (Fisher and Tippett, 1928), of a lognormal step so
+    many times ``jitter`` to first order.
+    """
     parts[:] = 0.0
     pipeline, moe_layers = plan[PIPELINE], counts[MOE_LAYERS]
     layer = np.zeros((KINDS, LAYER_COLUMNS))
-    if not fill_layers(program, counts, work, chip, levels, stack, plan, scratch, layer):
+    if not fill_layers(program, counts, work, chip, levels, library, stack, plan, scratch, layer):
         parts[TOTAL] = math.inf
         return math.inf
-    slow_layers, slow_moe = stage_layers(counts, plan, min(1.0, pipeline - 1))
-    last_layers = max(counts[MODEL_LAYERS] - (pipeline - 1) * slow_layers, 0.0)
-    last_moe = min(last_layers, moe_layers)
-    middle = stage_time(layer, slow_layers - slow_moe, slow_moe, 0.0, 0, HIDDEN_COMM)
-    last = stage_time(layer, last_layers - last_moe, last_moe, 1.0, 0, HIDDEN_COMM)
-    head = 0.0
-    if pipeline == 1 or last > middle:
-        slow_layers, slow_moe, head = last_layers, last_moe, 1.0
-    slow_dense = slow_layers - slow_moe
+    dense, moe, head = slowest_rank(counts, plan, layer)
     micro_batches = math.ceil(work[BATCH] / (plan[DATA] * plan[MICRO_BATCH]))
-    parts[COMPUTE] = micro_batches * stage_time(layer, slow_dense, slow_moe, head, FORWARD, TENSOR_F)
-    parts[TENSOR_COMM] = micro_batches * stage_time(layer, slow_dense, slow_moe, head, TENSOR_F, CONTEXT_F)
-    parts[CONTEXT_COMM] = micro_batches * stage_time(layer, slow_dense, slow_moe, head, CONTEXT_F, EXCHANGE_F)
-    parts[EXPERT_COMM] = micro_batches * stage_time(layer, slow_dense, slow_moe, head, EXCHANGE_F, HIDDEN_COMM)
-    whole = stage_time(layer, counts[MODEL_LAYERS] - moe_layers, moe_layers, 1.0, 0, HIDDEN_COMM)
-    slowest = max(middle, last)
-    parts[BUBBLE] = max(whole - slowest, 0.0) / plan[VIRTUAL] if pipeline > 1 else 0.0
-    parts[PIPELINE_COMM] = pipeline_seconds(counts, work, levels, plan, scratch)
-    forward_s = whole / pipeline / 3
+    parts[COMPUTE] = micro_batches * stage_seconds(layer, dense, moe, head, FORWARD, TENSOR_F)
+    parts[TENSOR_COMM] = micro_batches * stage_seconds(layer, dense, moe, head, TENSOR_F, CONTEXT_F)
+    parts[CONTEXT_COMM] = micro_batches * stage_seconds(layer, dense, moe, head, CONTEXT_F, EXCHANGE_F)
+    parts[EXPERT_COMM] = micro_batches * stage_seconds(layer, dense, moe, head, EXCHANGE_F, HIDDEN_COMM)
+    whole_dense = counts[MODEL_LAYERS] - moe_layers
+    forward, to_input, to_weight = pass_seconds(layer, whole_dense, moe_layers, 1.0)
+    if pipeline > 1:
+        slow_forward, slow_input, slow_weight = pass_seconds(layer, dense, moe, head)
+        hop_s = send_seconds(counts, work, levels, plan, scratch)
+        if math.isinf(hop_s):
+            parts[TOTAL] = math.inf
+            return math.inf
+        ideal, sent = 0.0, 0.0
+        for is_sent in range(2):
+            found = pipeline_seconds(
+                plan[SCHEDULE],
+                pipeline,
+                plan[VIRTUAL],
+                micro_batches,
+                slow_forward,
+                slow_input,
+                slow_weight,
+                forward / pipeline,
+                to_input / pipeline,
+                to_weight / pipeline,
+                hop_s if is_sent else 0.0,
+                0.0,
+            )
+            if is_sent:
+                sent = found
+            else:
+                ideal = found
+        parts[PIPELINE_COMM] = sent - ideal
+        parts[BUBBLE] = ideal - micro_batches * (slow_forward + slow_input + slow_weight)
     if plan[ADAPTERS] == 0:
-        parts[DATA_COMM] = data_seconds(counts, levels, stack, plan, micro_batches, parts[COMPUTE], forward_s, scratch)
-        dense_held, experts_held = held_parameters(counts, plan)
-        owned = dense_held / (plan[CONTEXT] * plan[DATA]) + experts_held / expert_replicas(plan)
-        parts[OPTIMIZER] = owned * OPTIMIZER_TRAFFIC_BYTES / chip[HBM]
+        first = forward / pipeline
+        parts[DATA_COMM] = data_seconds(counts, levels, stack, plan, micro_batches, parts[COMPUTE], first, scratch)
+        held, held_experts = held_parameters(counts, plan)
+        ranks, expert_ranks = shard_ranks(plan)
+        if plan[ZERO] == 0:
+            ranks, expert_ranks = 1.0, 1.0
+        parts[OPTIMIZER] = (held / ranks + held_experts / expert_ranks) * optimizer_bytes(plan) / chip[HBM]
     busy = 0.0
     for i in range(OVERHEAD):
         busy += parts[i]
@@ -176,19 +270,22 @@ def step(program, counts, work, chip, levels, stack, plan, scratch, parts):
 
 
 @register_jitable
-def pipeline_seconds(counts, work, levels, plan, scratch):
-    """Sends between stages that show: those of the fill and the drain; in between they hide behind compute [s]."""
-    if plan[PIPELINE] == 1:
-        return 0.0
-    tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
-    size_bytes = 2 * tokens * counts[HIDDEN] / plan[TENSOR]
-    apart = plan[TENSOR] * plan[CONTEXT] * plan[DATA]
-    hop = group_seconds(SEND_RECV, size_bytes, levels, apart, plan[PIPELINE], scratch, 0.0)
-    return 2 * (plan[PIPELINE] * plan[VIRTUAL] - 1) * hop
+def optimizer_bytes(plan):
+    """Memory traffic of Adam for one parameter [B]: gradient, master copy and both moments read, all but it written."""
+    return plan[REDUCE_WIDTH] + 2 * (MASTER_BYTES + 2 * plan[STATE_WIDTH]) + plan[GATHER_WIDTH]
 
 
 @register_jitable
-def search(program, counts, work, chip, levels, stack, plans, is_filtered, seconds, needed):
+def send_seconds(counts, work, levels, plan, scratch):
+    """One message from a pipeline rank to the next [s]."""
+    tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
+    size_bytes = ACTIVATION_BYTES * tokens * counts[HIDDEN] / plan[TENSOR]
+    apart = plan[TENSOR] * plan[CONTEXT] * plan[DATA]
+    return group_seconds(SEND_RECV, size_bytes, levels, apart, plan[PIPELINE], scratch, 0.0)
+
+
+@register_jitable
+def search(program, counts, work, chip, levels, library, stack, plans, is_filtered, seconds, needed):
     """Memory of every plan of ``plans`` (plans, 9) into ``needed``, its step time into ``seconds``, both (plans,).
 
     With ``is_filtered`` a plan that does not fit in memory is not priced: its time is not a number. The time of a plan
@@ -202,7 +299,7 @@ def search(program, counts, work, chip, levels, stack, plans, is_filtered, secon
         if is_filtered and needed[i] > memory[AVAILABLE]:
             seconds[i] = math.nan
         else:
-            seconds[i] = step(program, counts, work, chip, levels, stack, plans[i], scratch, parts)
+            seconds[i] = step(program, counts, work, chip, levels, library, stack, plans[i], scratch, parts)
 
 
 @register_jitable

@@ -50,7 +50,15 @@ class Step:
 
 
 def step(
-    program: Program, plan: Plan, part: Slice, stack: Stack, *, sequence: int, batch: int, draw: Draw | None = None
+    program: Program,
+    plan: Plan,
+    part: Slice,
+    stack: Stack,
+    *,
+    sequence: int,
+    batch: int,
+    draw: Draw | None = None,
+    skew: float = 1.0,
 ) -> Step:
     """Price one step of ``batch`` sequences of ``sequence`` tokens.
 
@@ -61,6 +69,7 @@ def step(
     stack : a stack with a training part
     sequence, batch : tokens of a sequence, sequences of a step [1]
     draw : values of uncertain figures; the stated ones by default
+    skew : picks of the busiest expert rank over the mean, 1 where all are alike [1]
 
     Raises
     ------
@@ -70,7 +79,15 @@ def step(
     if plan.chips > part.chips:
         raise InputError(f"plan {plan} uses {plan.chips} chips, the slice has {part.chips}")
     arrays = training_arrays(
-        program, part, stack, sequence=sequence, batch=batch, dtype=plan.dtype, draw=draw or Draw()
+        program,
+        part,
+        stack,
+        sequence=sequence,
+        batch=batch,
+        dtype=plan.dtype,
+        draw=draw or Draw(),
+        attention=plan.attention_dtype,
+        skew=skew,
     )
     return price_plan(program, plan, part, arrays)
 
@@ -91,7 +108,7 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
         raise InputError(f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}")
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:
         raise InternalError(f"parts of a step sum to {parts[:9].sum()!r}, not {seconds!r} ({plan})")
-    sequence, batch = arrays.work
+    sequence, batch, _ = arrays.work
     tokens = sequence * batch
     flops = 3 * kernels.forward_flops_per_token(program.rows, sequence) * tokens
     return Step(

@@ -13,10 +13,23 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
-from simulator.collectives.kernels import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, cheapest
-from simulator.collectives.rows.kernels import subgroup
+from simulator.collectives.exchange.kernels import (
+    exchange_seconds,
+)
+from simulator.collectives.kernels import (
+    ALL_GATHER,
+    ALL_REDUCE,
+    ALL_TO_ALL,
+    REDUCE_SCATTER,
+    cheapest,
+)
+from simulator.collectives.rows.kernels import (
+    subgroup,
+)
 from simulator.compute.kernels import (
+    ACTIVATION_BYTES,
     HBM,
+    WIDTH,
     attention_backward_seconds,
     attention_forward_seconds,
     attention_seconds,
@@ -54,6 +67,7 @@ from simulator.training.rows.kernels import (
     MICRO_BATCH,
     MODEL_LAYERS,
     MOE_LAYER,
+    MOE_LAYERS,
     OVERLAP_EXPERT,
     OVERLAP_TENSOR,
     RECOMPUTE,
@@ -66,6 +80,7 @@ from simulator.training.rows.kernels import (
     SEQUENCE_PARALLEL,
     SHARD,
     SHARED,
+    SKEW,
     TENSOR,
     TENSOR_EXPOSED,
     TOP_K,
@@ -129,7 +144,7 @@ def operator(row, tokens, work, chip, counts, plan, stack):
     if row[KIND] == EXPERT_MATMUL:
         split = plan[EXPERT_TENSOR]
         local = counts[EXPERTS] / plan[EXPERT]
-        m = tokens / tensor * split * row[ACTIVE] / local
+        m = tokens / tensor * split * row[ACTIVE] / local * work[SKEW]  # the busiest rank, on which the others wait
         n = row[N] / split if row[SHARD] == COLUMNS else row[N]
         k = row[K] / split if row[SHARD] == ROWS else row[K]
         slower, launch = 1 / stack[EXPERT_FACTOR], local * stack[EXPERT_LAUNCH]
@@ -144,7 +159,7 @@ def operator(row, tokens, work, chip, counts, plan, stack):
 
 
 @register_jitable
-def fill_layers(program, counts, work, chip, levels, stack, plan, scratch, layer):
+def fill_layers(program, counts, work, chip, levels, library, stack, plan, scratch, layer):
     """Fill ``layer`` (3, 10) [s]; returns whether every group of ranks has its place on the fabric."""
     layer[:] = 0.0
     tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
@@ -184,11 +199,13 @@ def fill_layers(program, counts, work, chip, levels, stack, plan, scratch, layer
         for column in range(3):
             layer[kind, column] *= stretch
         layer[kind, INPUT] += again * layer[kind, FORWARD]
-    return fill_communication(counts, work, levels, stack, plan, scratch, attention, attention_back, layer)
+    return fill_communication(
+        counts, work, chip, levels, library, stack, plan, scratch, attention, attention_back, layer
+    )
 
 
 @register_jitable
-def fill_communication(counts, work, levels, stack, plan, scratch, attention, attention_back, layer):
+def fill_communication(counts, work, chip, levels, library, stack, plan, scratch, attention, attention_back, layer):
     """Fill what shows of the communication inside layers; ``attention`` [s] is what context ranks hide behind."""
     tensor, context, expert = plan[TENSOR], plan[CONTEXT], plan[EXPERT]
     launch = stack[COLLECTIVE_LAUNCH]
@@ -208,13 +225,30 @@ def fill_communication(counts, work, levels, stack, plan, scratch, attention, at
     else:
         turn = group_seconds(ALL_GATHER, kv_bytes, levels, tensor, context, scratch, launch)
         turn_back = 2 * turn
-    distinct = expert * (1 - (1 - 1 / expert) ** counts[TOP_K])  # ranks that a token's experts lie on, if independent
-    sent_bytes = 2 * tokens / tensor * counts[HIDDEN] * distinct
-    exchange = 2 * group_seconds(ALL_TO_ALL, sent_bytes, levels, plan[EXPERT_TENSOR], expert, scratch, launch)
+    exchange, exchange_back = 0.0, 0.0
+    if expert > 1 and counts[MOE_LAYERS] > 0:
+        narrow = min(chip[WIDTH], ACTIVATION_BYTES)  # tokens go out in the dtype of products and come back in two bytes
+        out_s, back_s = exchange_seconds(
+            tokens / tensor,
+            counts[HIDDEN],
+            counts[TOP_K],
+            counts[EXPERTS],
+            expert,
+            plan[EXPERT_TENSOR],
+            narrow,
+            ACTIVATION_BYTES,
+            work[SKEW],
+            levels,
+            library,
+        )
+        exchange = out_s + back_s
+        exchange_back = 2 * back_s  # gradients go both ways in two bytes
     if plan[EXPERT_TENSOR] > 1:
-        slots = 2 * tokens / tensor * counts[HIDDEN] * counts[TOP_K] * plan[EXPERT_TENSOR]
-        exchange += group_seconds(ALL_GATHER, slots, levels, 1.0, plan[EXPERT_TENSOR], scratch, launch)
-        exchange += group_seconds(REDUCE_SCATTER, slots, levels, 1.0, plan[EXPERT_TENSOR], scratch, launch)
+        slots = ACTIVATION_BYTES * tokens / tensor * counts[HIDDEN] * counts[TOP_K] * plan[EXPERT_TENSOR]
+        split = group_seconds(ALL_GATHER, slots, levels, 1.0, plan[EXPERT_TENSOR], scratch, launch)
+        split += group_seconds(REDUCE_SCATTER, slots, levels, 1.0, plan[EXPERT_TENSOR], scratch, launch)
+        exchange += split
+        exchange_back += split
     if math.isinf(pair + turn + exchange):
         return False
     tensor_share = stack[TENSOR_EXPOSED] if plan[OVERLAP_TENSOR] == 1 else 1.0
@@ -231,8 +265,8 @@ def fill_communication(counts, work, levels, stack, plan, scratch, attention, at
         total = (2 + again) * pairs * pair + (1 + again) * turn + turn_back
         if kind == MOE_LAYER - 1:
             layer[kind, EXCHANGE_F] = exposed(exchange, expert_share, forward)
-            layer[kind, EXCHANGE_B] = exposed((1 + again) * exchange, expert_share, backward)
-            total += (2 + again) * exchange
+            layer[kind, EXCHANGE_B] = exposed(exchange_back + again * exchange, expert_share, backward)
+            total += (1 + again) * exchange + exchange_back
         for column in range(TENSOR_F, HIDDEN_COMM):
             shown += layer[kind, column]
         hidden = total - shown

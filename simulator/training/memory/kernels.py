@@ -35,6 +35,7 @@ from simulator.training.rows.kernels import (
     EXPERT_MATMUL,
     EXPERT_PARAMETERS,
     EXPERT_TENSOR,
+    EXPERTS,
     FIRST_DENSE,
     FIRST_LAYERS,
     FULLY_SHARDED,
@@ -79,6 +80,7 @@ from simulator.training.rows.kernels import (
     SEQUENCE_PARALLEL,
     SHARD,
     SHARD_RANKS,
+    SKEW,
     SPLIT,
     STAGE,
     STATE_WIDTH,
@@ -94,6 +96,7 @@ from simulator.training.rows.kernels import (
     WEIGHTS,
     WHOLE,
     WHOLE_PARAMETERS,
+    WHOLE_PROGRAM,
     WORKING,
     ZB_H2,
     ZB_V,
@@ -110,6 +113,7 @@ QUANTISED_COPIES = 2.0  # of a weight, by rows for the forward pass and by colum
 SCORE_BYTES = 5.0  # softmax, what dropout leaves of it, and a byte of its mask (arXiv 2205.05198, section 4.1)
 MASK_BYTES = 2.0  # two dropout masks of a layer's residual stream, where scores are stored
 FUSED_LOSS_BYTES = 6.0  # a logit in two bytes and its softmax, later gradient, in four
+PRODUCT_LOSS_BYTES = 2.0  # a logit; its gradient is made inside the products that read it
 PLAIN_LOSS_BYTES = 14.0  # a logit in two bytes, then in four, the logarithm of its softmax and the gradient of that
 LOSS_CHUNKS = 8.0
 IN_PLACE = 2.0  # layers that are on the chip at once: the one that computes and the one that comes or goes
@@ -141,6 +145,19 @@ def stage_layers(counts, plan, stage):
     leading = counts[FIRST_DENSE]
     dense = min(max(leading - start / chunks, 0.0), own / chunks)
     return own, (own - dense) * counts[MOE_LAYERS] / (layers - leading)
+
+
+@register_jitable
+def middle_stage(counts, plan):
+    """The first rank after the first of the pipeline whose layers all hold experts where the model has them [1]."""
+    stage = 1.0
+    if counts[MOE_LAYERS] > 0:
+        while stage < plan[PIPELINE] - 2:
+            layers, moe_layers = stage_layers(counts, plan, stage)
+            if moe_layers * (counts[MODEL_LAYERS] - counts[FIRST_DENSE]) >= layers * counts[MOE_LAYERS]:
+                break
+            stage += 1
+    return min(stage, plan[PIPELINE] - 1)
 
 
 @register_jitable
@@ -235,7 +252,7 @@ def stage_parameters(counts, plan, stage):
 def held_parameters(counts, plan):
     """Parameters of the fullest rank of the pipeline on one chip before ZeRO [1]: (dense, experts)."""
     dense, experts = stage_parameters(counts, plan, 0.0)
-    for stage in (1.0, plan[PIPELINE] - 1.0):
+    for stage in (1.0, middle_stage(counts, plan), plan[PIPELINE] - 1.0):
         if 0 < stage < plan[PIPELINE]:
             other, other_experts = stage_parameters(counts, plan, stage)
             if other + other_experts > dense + experts:
@@ -248,9 +265,11 @@ def layer_bytes(program, counts, work, chip, stack, plan):
     """What a layer keeps of one micro-batch for its backward pass, on one chip [B].
 
     Returns (a dense layer, one with experts, of either the stored scores; the widest operator of each with its
-    gradient; logits; other activations of the head). Korthikanti et al. (arXiv 2205.05198), equation 1: inputs of
-    products and norms, queries, keys and values, inputs of the activation function. An input of a product is stored in
-    the product's own dtype; without sequence parallelism what lies between blocks is whole on every tensor rank.
+    gradient; logits; other activations of the head), experts as loaded as those of the busiest rank.
+
+    Korthikanti et al. (arXiv 2205.05198), equation 1: inputs of products and norms, queries, keys and values, inputs of
+    the activation function. An input of a product is stored in the product's own dtype; without sequence parallelism
+    what lies between blocks is whole on every tensor rank.
     """
     tensor, hidden = plan[TENSOR], counts[HIDDEN]
     spread = tensor if plan[SEQUENCE_PARALLEL] == 1 else 1.0
@@ -274,7 +293,7 @@ def layer_bytes(program, counts, work, chip, stack, plan):
             if stack[SCORE_PASSES] > 0:
                 scores += weight * SCORE_BYTES * counts[HEADS] / tensor * work[SEQUENCE]
         elif kind == EXPERT_MATMUL:
-            slots = active / tensor
+            slots = active / tensor * work[SKEW]
             kept = slots * k * narrow
             if shard == COLUMNS:
                 kept = slots * (k * plan[EXPERT_TENSOR] * narrow + n * full)
@@ -325,18 +344,28 @@ def layer_bytes(program, counts, work, chip, stack, plan):
 
 
 @register_jitable
-def split_of_kinds(program, counts):
-    """Parameters that tensor ranks split, of a dense layer and of one with experts, over their mean [1]."""
-    dense, moe = 0.0, 0.0
+def matrices(program, counts, plan):
+    """Parameters that tensor ranks split, of a dense layer and of one with experts, over their mean; largest matrix.
+
+    All on one chip before ZeRO [1]. The largest matrix is taken among those that lead back to the hidden size, since
+    the two halves of a gated input are matrices of their own.
+    """
+    dense, moe, largest = 0.0, 0.0, 0.0
     for i in range(program.shape[0]):
+        size = program[i, N] * program[i, K]
         if program[i, KIND] == MATMUL and program[i, SHARD] != WHOLE:
+            size /= plan[TENSOR]
             if program[i, SCOPE] == DENSE_LAYER:
-                dense += program[i, N] * program[i, K]
+                dense += size
             elif program[i, SCOPE] == MOE_LAYER:
-                moe += program[i, N] * program[i, K]
+                moe += size
+        elif program[i, KIND] == EXPERT_MATMUL:
+            size *= counts[EXPERTS] / (plan[EXPERT] * plan[EXPERT_TENSOR])
+        if program[i, SHARD] == ROWS and program[i, SCOPE] != HEAD:
+            largest = max(largest, size)
     share = counts[MOE_LAYERS] / counts[MODEL_LAYERS]
     mean = share * moe + (1 - share) * dense
-    return dense - mean, moe - mean
+    return dense - mean, moe - mean, largest
 
 
 @register_jitable
@@ -364,38 +393,49 @@ def buffer_bytes(counts, work, chip, plan):
             total += 4 * keys
     if counts[MOE_LAYERS] > 0:
         copies = 2.0 if plan[EXPERT] * plan[EXPERT_TENSOR] > 1 else 1.0
-        total += copies * vector / tensor * counts[TOP_K]
+        total += copies * vector / tensor * counts[TOP_K] * work[SKEW]
     if plan[PIPELINE] > 1:
         total += 2 * vector / spread
     return total
 
 
 @register_jitable
-def fill_states(kinds, counts, chip, plan, stage, memory):
+def fill_states(sizes, counts, chip, stack, plan, stage, memory):
     """Weights, gradients and optimizer state of a pipeline rank into ``memory`` [B].
 
     ZeRO (Rajbhandari et al., SC20, section 5): the optimizer's state is split from stage 1, gradients from stage 2,
-    parameters from stage 3, which then gathers the layer that computes and the next, and the output matrix. Adapters
-    train nothing of this.
+    parameters from stage 3, which then gathers the layer that computes and the next, and the output matrix, or matrix
+    by matrix under a compiler that sees the whole step. Adapters train nothing of this.
     """
     dense, experts = stage_parameters(counts, plan, stage)
     layers, moe_layers = rank_layers(counts, plan, stage)
-    of_dense, of_moe = kinds
-    dense += ((layers - moe_layers) * of_dense + moe_layers * of_moe) / plan[TENSOR]
+    of_dense, of_moe, matrix = sizes
+    dense += (layers - moe_layers) * of_dense + moe_layers * of_moe
     ranks, expert_ranks = shard_ranks(plan)
     held = dense + experts
     owned = dense / ranks + experts / expert_ranks
     per_layer, per_expert_layer = layer_parameters(counts, plan)
-    biggest = per_layer + max(of_dense if layers > moe_layers else of_moe, of_moe) / plan[TENSOR]
+    biggest = per_layer + of_dense if layers > moe_layers else 0.0
     if moe_layers > 0:
-        biggest = max(biggest, per_layer + of_moe / plan[TENSOR] + per_expert_layer)
+        biggest = max(biggest, per_layer + of_moe + per_expert_layer)
     table = counts[VOCAB] * counts[HIDDEN] / plan[TENSOR]
-    narrow, gathered_width = chip[WIDTH], plan[GATHER_WIDTH]
+    narrow, gathered_width, reduced_width = chip[WIDTH], plan[GATHER_WIDTH], plan[REDUCE_WIDTH]
     width = max(PARAMETER_BYTES, narrow)
+    master = MASTER_BYTES if narrow < MASTER_BYTES else 0.0
+    reduced = (width + reduced_width) * max(biggest, table)
+    gathered = IN_PLACE * biggest + table
+    is_whole_program = stack[WHOLE_PROGRAM] == 1
+    if is_whole_program:
+        biggest, width, master = matrix, MASTER_BYTES, 0.0
+        gathered, reduced = max(IN_PLACE * matrix, table), reduced_width * max(matrix, table)
+        gathered_width = max(PARAMETER_BYTES, gathered_width)
     if plan[ZERO] >= FULLY_SHARDED:
         memory[WEIGHTS] = width * owned
-        memory[GATHERED] = gathered_width * (IN_PLACE * biggest + table)
-        copied = IN_PLACE * biggest
+        memory[GATHERED] = gathered_width * gathered
+        copied = biggest if is_whole_program else IN_PLACE * biggest
+    elif is_whole_program:
+        memory[WEIGHTS] = width * held
+        copied = biggest
     elif max(gathered_width, narrow) < PARAMETER_BYTES:  # kept as they are multiplied; gradients go to the master copy
         memory[WEIGHTS] = gathered_width * held
         copied = held / QUANTISED_COPIES
@@ -407,12 +447,11 @@ def fill_states(kinds, counts, chip, plan, stage, memory):
     if plan[ADAPTERS] == 1:
         return
     if plan[ZERO] >= 2:
-        memory[GRADIENTS] = plan[REDUCE_WIDTH] * owned
-        memory[GATHERED] += (width + plan[REDUCE_WIDTH]) * max(biggest, table)
+        memory[GRADIENTS] = reduced_width * owned
+        memory[GATHERED] += reduced
     else:
-        memory[GRADIENTS] = plan[REDUCE_WIDTH] * held
+        memory[GRADIENTS] = reduced_width * held
     if plan[OFFLOAD] not in (OFFLOAD_OPTIMIZER, OFFLOAD_BOTH):
-        master = MASTER_BYTES if narrow < MASTER_BYTES else 0.0
         memory[STATES] = (master + MOMENTS * plan[STATE_WIDTH]) * (owned if plan[ZERO] >= 1 else held)
 
 
@@ -457,7 +496,9 @@ def fill_activations(layer, counts, work, chip, stack, plan, stage, memory):
             has_head = has_head or stage == 0
     if has_head:
         width = FUSED_LOSS_BYTES
-        if stack[LOSS] == LOSS_PLAIN:
+        if stack[WHOLE_PROGRAM] == 1:
+            width = PRODUCT_LOSS_BYTES
+        elif stack[LOSS] == LOSS_PLAIN:
             width = PLAIN_LOSS_BYTES
         elif stack[LOSS] == LOSS_CHUNKED:
             width = FUSED_LOSS_BYTES / LOSS_CHUNKS
@@ -468,10 +509,10 @@ def fill_activations(layer, counts, work, chip, stack, plan, stage, memory):
 
 
 @register_jitable
-def fill_stage(layer, kinds, counts, work, chip, stack, plan, stage, memory):
+def fill_stage(layer, sizes, counts, work, chip, stack, plan, stage, memory):
     """Memory of a pipeline rank by part into ``memory`` (12,) [B]; returns what is needed."""
     memory[:] = 0.0
-    fill_states(kinds, counts, chip, plan, stage, memory)
+    fill_states(sizes, counts, chip, stack, plan, stage, memory)
     fill_activations(layer, counts, work, chip, stack, plan, stage, memory)
     memory[BUFFERS] = buffer_bytes(counts, work, chip, plan)
     for i in range(NEEDED):
@@ -485,23 +526,21 @@ def fill_stage(layer, kinds, counts, work, chip, stack, plan, stage, memory):
 def fill_memory(program, counts, work, chip, stack, plan, memory):
     """Memory of the fullest rank of the pipeline by part into ``memory`` (12,) [B]; returns what is needed.
 
-    The fullest is the first (most micro-batches in flight, embedding), the second (as many layers or more, no
-    embedding, one micro-batch less) or the last (logits).
+    The fullest is the first (most micro-batches in flight, embedding), the second or the first without leading dense
+    layers (as many layers or more, but no embedding and fewer micro-batches), or the last (logits).
     """
     layer = layer_bytes(program, counts, work, chip, stack, plan)
-    kinds = split_of_kinds(program, counts)
-    last = plan[PIPELINE] - 1
-    fullest, most = 0.0, fill_stage(layer, kinds, counts, work, chip, stack, plan, 0.0, memory)
-    if last == 0:
-        return most
-    for stage in (1.0, last):
-        needed = fill_stage(layer, kinds, counts, work, chip, stack, plan, stage, memory)
+    sizes = matrices(program, counts, plan)
+    last, middle = plan[PIPELINE] - 1.0, middle_stage(counts, plan)
+    fullest, most = 0.0, fill_stage(layer, sizes, counts, work, chip, stack, plan, 0.0, memory)
+    for stage in (1.0, middle, last):
+        if stage > last or stage == memory[STAGE]:
+            continue
+        needed = fill_stage(layer, sizes, counts, work, chip, stack, plan, stage, memory)
         if needed > most:
             fullest, most = stage, needed
-        if last == 1:
-            break
     if fullest != memory[STAGE]:
-        fill_stage(layer, kinds, counts, work, chip, stack, plan, fullest, memory)
+        fill_stage(layer, sizes, counts, work, chip, stack, plan, fullest, memory)
     return most
 
 

@@ -90,20 +90,36 @@ class StepMemory:
 
 
 def memory(
-    program: Program, plan: Plan, part: Slice, stack: Stack, *, sequence: int, batch: int, draw: Draw | None = None
+    program: Program,
+    plan: Plan,
+    part: Slice,
+    stack: Stack,
+    *,
+    sequence: int,
+    batch: int,
+    draw: Draw | None = None,
+    skew: float = 1.0,
 ) -> StepMemory:
     """Weigh a step of ``batch`` sequences of ``sequence`` tokens on the fullest chip of a slice.
 
     Parameters
     ----------
-    program, plan, part, stack, sequence, batch, draw : as in :func:`simulator.training.step.step`
+    program, plan, part, stack, sequence, batch, draw, skew : as in :func:`simulator.training.step.step`
 
     Raises
     ------
     InputError : the stack has no training part
     """
     arrays = training_arrays(
-        program, part, stack, sequence=sequence, batch=batch, dtype=plan.dtype, draw=draw or Draw()
+        program,
+        part,
+        stack,
+        sequence=sequence,
+        batch=batch,
+        dtype=plan.dtype,
+        draw=draw or Draw(),
+        attention=plan.attention_dtype,
+        skew=skew,
     )
     return weigh_plan(plan, arrays)
 

@@ -1,9 +1,10 @@
 """The columns of the arrays that training kernels take; numbers only.
 
 ``program`` (operators, 8): one operator of one kind of layer, see :mod:`simulator.program`. ``counts``: a model.
-``work``: sequence and batch. ``plan`` (26): the fields of :class:`simulator.plan.Plan`; a choice is a number by its
-place in the list of choices, a width is bytes of an element. ``stack``: the figures of a training stack. ``parts``: the
-parts of a step [s]. ``memory``: the parts of a chip's memory [B].
+``work``: tokens of a sequence, sequences of a step, picks of the busiest expert rank over the mean. ``plan`` (26): the
+fields of :class:`simulator.plan.Plan`; a choice is a number by its place in the list of choices, a width is bytes of an
+element. ``stack``: the figures of a training stack. ``parts``: the parts of a step [s]. ``memory``: the parts of a
+chip's memory [B].
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ HIDDEN, MODEL_LAYERS, MOE_LAYERS, EXPERTS, TOP_K, SHARED, SPLIT, WHOLE_PARAMETER
 EMBEDDING, KV_VALUES, VOCAB, HEADS, FIRST_DENSE = range(9, 14)
 
 # work
-SEQUENCE, BATCH = range(2)
+SEQUENCE, BATCH, SKEW = range(3)
 
 # plan
 TENSOR, CONTEXT, PIPELINE, VIRTUAL, EXPERT, DATA, ZERO, MICRO_BATCH, RECOMPUTE = range(9)
@@ -37,7 +38,7 @@ OFFLOAD_NONE, OFFLOAD_OPTIMIZER, OFFLOAD_ACTIVATIONS, OFFLOAD_BOTH = range(4)
 # stack
 TENSOR_EXPOSED, CONTEXT_EXPOSED, EXPERT_EXPOSED, DATA_EXPOSED, GATHER_EXPOSED, CONTENTION = range(6)
 TRAFFIC_FACTOR, ATTENTION_FACTOR, SCORE_PASSES, LAUNCH, EXPERT_FACTOR, EXPERT_LAUNCH = range(6, 12)
-STEP_OVERHEAD, JITTER, RESERVE, COLLECTIVE_LAUNCH, LOSS = range(12, 17)
+STEP_OVERHEAD, JITTER, RESERVE, COLLECTIVE_LAUNCH, LOSS, WHOLE_PROGRAM = range(12, 18)
 LOSS_FUSED, LOSS_PLAIN, LOSS_CHUNKED = range(3)
 
 # parts
