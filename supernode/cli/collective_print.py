@@ -191,7 +191,7 @@ def _print_level(out: Console, answers: Sequence[Answer]) -> None:
         why = f": {flow.differs}" if flow.differs and same != "the same" else ""
         out.print(
             f"Flows: {flow.found.rounds:,} rounds, {flow.found.solved:,} solved; busiest link {flow.found.busiest}. "
-            f"The closed form without its ramp says {humanise(flow.closed_s, 's')}, the whole fabric {same}{why}.",
+            f"The closed form says {humanise(flow.closed_s, 's')}, the whole fabric {same}{why}.",
             markup=False,
         )
         if last.seconds != flow.whole_s:
