@@ -408,3 +408,24 @@ def test_what_a_network_leaves_to_libraries_bounds_their_choice_across_machines_
     assert price("all-gather", 1e9, slice_of(machine, 16)).algorithm == "ring"
     assert price("all-reduce", 1e9, slice_of(machine, 16)).algorithm == "ring"
     assert price("all-reduce", 1e9, slice_of(machine, 8)).algorithm == "in-network"
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 4, 16, 64])
+def test_a_network_whose_switches_reduce_takes_each_buffer_up_once_and_its_part_of_the_sum_back(nodes):
+    plain = topologies.machine("hgx-b200")
+    sharp = replace(plain, network=topologies.network("ib-ndr-8x400-sharp"))
+    assert plain.network.name == "ib-ndr-8x400"
+    without, with_sharp = (slice_of(each, 8 * nodes) for each in (plain, sharp))
+    size = 8 * 2.0**30
+    reduced, trees = (price("all-reduce", size, part).seconds for part in (with_sharp, without))
+    link = sharp.network.link
+    assert link.reduction is not None
+    rate = link.bandwidth.si * link.reduction.fraction.si
+    if nodes < 3:  # two exchange as fast without
+        assert reduced == trees
+    else:
+        least = (nodes + 1) / nodes * size / 8 / rate
+        assert least < reduced < trees
+        assert reduced < 1.1 * least + 1e-3
+    for kind in set(KINDS) - {"all-reduce"}:
+        assert price(kind, size, with_sharp).seconds == price(kind, size, without).seconds

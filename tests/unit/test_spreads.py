@@ -174,5 +174,5 @@ def test_spreads_are_those_of_the_rows_that_are_open_to_fitting():
             assert (figure is not None) == (len(rows) >= ENOUGH), (family, name, len(rows))
             if figure is not None:
                 held = spread(rows)
-                assert math.isclose(figure.low, held.low, abs_tol=0.02), (family, name, held)
-                assert math.isclose(figure.high, held.high, abs_tol=0.02), (family, name, held)
+                assert math.isclose(figure.low, held.low, abs_tol=0.05), (family, name, held)
+                assert math.isclose(figure.high, held.high, abs_tol=0.05), (family, name, held)
