@@ -54,7 +54,6 @@ class Benchmark(Entry, frozen=True):
     experts: int
     top_groups: int = 0
     tokens: int = 0
-    low_latency_tokens: int = 0
     message: Literal["", "copies", "ranks"] = ""
 
 
@@ -118,8 +117,7 @@ def ran(case: Case) -> Ran:
         )
     except InputError as error:
         raise Refused("infeasible", str(error).splitlines()[0]) from None
-    mode: Mode = "low-latency" if tokens.count <= found.low_latency_tokens else found.mode
-    return Ran(name, part, routing, tokens, found.library, mode, found.busbw)
+    return Ran(name, part, routing, tokens, found.library, found.mode, found.busbw)
 
 
 def predict(case: Case, unit: str, seed: int) -> Predicted:

@@ -157,6 +157,22 @@ def test_low_latency_kernels_of_deepep_take_what_their_documentation_says(phase,
         assert found.seconds == pytest.approx(time_us * MICROSECOND, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("phase", "published"),
+    [
+        (dispatch, {8: 224.3e9, 16: 76.7e9, 32: 53.6e9, 64: 48.8e9}),
+        (combine, {8: 185.2e9, 16: 73.0e9, 32: 50.0e9, 64: 43.8e9}),
+    ],
+)
+def test_low_latency_kernels_of_nccl_ep_reach_the_bandwidth_of_their_documentation(phase, published):
+    """NCCL EP README, H100, BF16: eight rows, from which five constants were taken."""
+    tokens = Tokens(128, 7168, 2)
+    for ranks, rate in published.items():
+        known = topologies.shared("exchange", "nccl-ep")
+        found = phase(part("hgx-h100", ranks), balanced(256, 8), tokens, known, "low-latency")
+        assert 128 * 14336 * 8 / found.seconds == pytest.approx(rate, rel=0.04)
+
+
 @pytest.mark.parametrize(("ranks", "published"), [(16, 43e9), (32, 58e9), (64, 51e9)])
 def test_normal_kernels_of_deepep_reach_the_logical_bandwidth_of_their_documentation(ranks, published):
     """It counts a token once for each distinct node, its own included, and is above the rate of the port: 50 GB/s."""
