@@ -104,6 +104,19 @@ class Attention(Entry, frozen=True):
         return wanted if wanted in self.fraction else "bf16"
 
 
+class KernelCost(Entry, frozen=True):
+    """What a library's kernels of one kind cost beside the operator.
+
+    ``start`` [s], and ``passes`` [1] over the activations, which read and write them at two bytes: casting them,
+    rotating and storing keys, sorting by expert.
+    ``rate`` [1] is what products of this kind reach of the rate of their dtype, where that is another.
+    """
+
+    start: Seconds
+    passes: Ratio | None = None
+    rate: Ratio | None = None
+
+
 class ChipPower(Entry, frozen=True):
     """Power of the bare chip at full load [W] and the idle share of it [1]."""
 
@@ -129,6 +142,7 @@ class Chip(Entry, frozen=True):
     attention: Attention
     hbm: Memory
     power: ChipPower
+    kernels: dict[Name, KernelCost] = {}
     price: Usd | None = None
     devices: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     dates: Dates | None = None

@@ -73,9 +73,14 @@ def grouped_seconds(groups, m_each, n, k, chip):
     Waves are shared by all groups, so that only the last one of all is not full; the weights of every group are read.
     """
     tiles = groups * steps(m_each, chip[TILE_M]) * steps(n, chip[TILE_N])
-    rows = groups * m_each
+    return grouped_tiles_seconds(tiles, groups, groups * m_each, n, k, chip)
+
+
+@register_jitable
+def grouped_tiles_seconds(tiles, groups, rows, n, k, chip):
+    """The same for ``groups`` of any sizes, ``rows`` in all, that come to ``tiles`` blocks of results [s]."""
     moved = chip[WIDTH] * (rows * k + groups * k * n) + ACTIVATION_BYTES * rows * n
-    return max(tiles_seconds(tiles, k, chip), moved / chip[STREAM])
+    return max(tiles_seconds(tiles, k, chip), moved / chip[HBM])
 
 
 @register_jitable

@@ -121,7 +121,7 @@ def _format(header: list[str], name: str) -> Format:
     for form in FORMATS:
         if not columns.issuperset(form.marks):
             continue
-        known = {*form.given, *form.measured, "id", form.split, form.family}
+        known = {*form.given, *form.measured, "id", form.split, *form.family.split()}
         twice = sorted({title for title in header if title in known and header.count(title) > 1})
         if twice:
             raise InputError(f"column {twice[0]!r} stands there twice", where=where, remedy="take one of them out")
@@ -158,7 +158,7 @@ def _case(form: Format, cells: Mapping[str, str], name: str, line: int) -> Case:
     return Case(
         kind=form.kind,
         id=clean(cells.get("id", "")) or f"line {line}",
-        family=clean(cells.get(form.family, "")) or "unknown",
+        family=clean(" ".join([form.prefix, *(cells.get(title, "") for title in form.family.split())])) or "unknown",
         split=clean(cells.get(form.split, "")),
         title=clean(cells.get(form.title, "")),
         where=where,

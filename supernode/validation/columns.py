@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["collective", "training", "inference", "scheduling"]
-KINDS: tuple[Kind, ...] = ("collective", "training", "inference", "scheduling")
+Kind = Literal["collective", "training", "inference", "scheduling", "kernels"]
+KINDS: tuple[Kind, ...] = ("collective", "training", "inference", "scheduling", "kernels")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Format:
     needed : columns that it must have beside
     one_of : at least one of these must be there too
     given, measured : columns that describe the run, and its outcome
-    family, split, title : columns that name the row's family and split, and what people call the run
+    family, split, title : columns that name the row's family (or several, with spaces between) and split, and what
+        people call the run
+    prefix : stands before the family
     """
 
     kind: Kind
@@ -56,6 +58,7 @@ class Format:
     family: str = "machine"
     split: str = "split"
     title: str = ""
+    prefix: str = ""
 
 
 COLLECTIVE = Format(
@@ -138,4 +141,49 @@ SCHEDULING = Format(
     kind="scheduling", marks=("setting", "quantity"), given={"experiment": TEXT}, family="experiment", title="quantity"
 )
 
-FORMATS: tuple[Format, ...] = (COLLECTIVE, TRAINING, INFERENCE, SERVING, SCHEDULING)
+
+def _kernels(name: str, title: str, family: str, texts: tuple[str, ...], sizes: tuple[str, ...]) -> Format:
+    """A table of timed kernels, one a row, known by its sizes and the types of its numbers."""
+    return Format(
+        kind="kernels",
+        marks=(*texts[:1], *sizes),
+        needed=("system", "latency_ms"),
+        given={
+            "system": TEXT,
+            **dict.fromkeys(texts, TEXT),
+            **dict.fromkeys(("dtype", "phase", "kernel_source", "distribution"), TEXT),
+            **{size: SOME if size == "step" else COUNT for size in sizes},
+        },
+        measured={"latency_ms": RESULT},
+        family=family,
+        title=title,
+        prefix=name,
+    )
+
+
+KERNELS = (
+    _kernels("product", "framework", "system dtype", (), ("m", "n", "k")),
+    _kernels(
+        "attention",
+        "framework",
+        "system attn_dtype kv_cache_dtype",
+        ("attn_dtype", "kv_cache_dtype"),
+        ("batch_size", "isl", "step", "num_heads", "num_key_value_heads", "head_dim"),
+    ),
+    _kernels(
+        "latent attention",
+        "framework",
+        "phase system kv_cache_dtype",
+        ("mla_dtype", "kv_cache_dtype"),
+        ("batch_size", "isl", "step", "num_heads"),
+    ),
+    _kernels(
+        "experts",
+        "framework",
+        "system moe_dtype",
+        ("moe_dtype",),
+        ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size", "moe_ep_size"),
+    ),
+)
+
+FORMATS: tuple[Format, ...] = (COLLECTIVE, TRAINING, INFERENCE, SERVING, SCHEDULING, *KERNELS)

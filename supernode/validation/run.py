@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulator.errors import InputError, InternalError, unknown_name
-from supernode.validation import collective, training
+from supernode.validation import collective, kernels, training
 from supernode.validation.answers import Refused, Row, judged
 from supernode.validation.cases import Case, clean, read_cases
 from supernode.validation.columns import KINDS, Kind
 
-PREDICTORS = {"collective": collective, "training": training}
+PREDICTORS = {"collective": collective, "training": training, "kernels": kernels}
 """Kind of row -> the module that says what was measured, describes it and predicts it."""
 
 DATA = "SUPERNODE_DATA"
