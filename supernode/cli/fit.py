@@ -95,6 +95,49 @@ def curves(
         _print_curves(found, out)
 
 
+@app.command("kernels")
+def kernels(
+    file: Annotated[Path, typer.Argument(help="CSV of timed kernels: products, attention, latent attention, experts.")],
+    chip: Annotated[str, typer.Option(help="Chip that they were timed on, where the column system does not say.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write the constants here, as a chip's file holds them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Fit what kernels reach on a chip: rates, tiles, starts; with the errors before, after, and of rows left out.
+
+    Only rows count whose split, where there is such a column, is calibrate.
+
+    Example: supernode fit kernels kernel-gemm.csv --out constants.toml
+    """
+    from simulator.files import write_whole
+    from supernode.cli.fit_kernels_print import as_object, print_fits
+    from supernode.fitting.kernels import as_toml, fit_kernels
+    from supernode.validation.cases import read_cases
+
+    cases = read_cases(file)
+    if cases[0].kind != "kernels":
+        raise InputError(
+            f"holds {cases[0].kind} rows, no timed kernels",
+            where=str(file),
+            remedy="give columns such as system, dtype, m, n, k, latency_ms",
+        )
+    with progress_bar(as_json) as tell:
+        fits = fit_kernels(cases, chip, tell)
+    texts = {fit.chip.name: as_toml(fit, file.name) for fit in fits}
+    text = (
+        texts[fits[0].chip.name] if len(fits) == 1 else "".join(f"# {name}\n{each}\n" for name, each in texts.items())
+    )
+    if out is not None:
+        if out.exists() and out.samefile(file):
+            raise InputError("is the file to read", where=f"--out {out}", remedy="write into another one")
+        write_whole(out, text)
+    if as_json:
+        print_json(as_object(fits, texts, out))
+    else:
+        print_fits(fits, text, out)
+
+
 def _own(rows: tuple[Row, ...], machine: Machine) -> tuple[list[Row], int]:
     """Rows of this machine on its network that may be fitted, and how many are passed over.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -23,7 +23,7 @@ import msgspec
 from simulator.errors import InputError
 from simulator.figures import Draw, Figure
 from simulator.machine import Chip, KernelCost, Tile
-from supernode.fitting.closed_form import median_error
+from supernode.fitting.closed_form import Watch, median_error
 from supernode.fitting.rows import FITTED_SPLITS
 from supernode.validation.answers import Refused
 from supernode.validation.kernels import Kernel, chip_of, kernel_of, measured, row_of, seconds_on
@@ -62,9 +62,10 @@ BARE = frozenset({"product-bf16"})
 """Kinds whose tables time the product alone, without passes over its activations."""
 OWN_RATE = ("product-fp8-block", "experts-")
 """Kinds whose products need not reach the rate of plain ones of their dtype."""
-_START = Figure(value=10, unit="us", low=1, high=60, kind="assumed", note="To be fitted.", dimension="s")
-_PASSES = Figure(value=2, unit="1", low=0.1, high=20, kind="assumed", note="To be fitted.", dimension="1")
-_RATE = Figure(value=0.8, unit="1", low=0.4, high=1, kind="assumed", note="To be fitted.", dimension="1")
+TO_BE_FITTED = "To be fitted."
+_START = Figure(value=10, unit="us", low=1, high=60, kind="assumed", note=TO_BE_FITTED, dimension="s")
+_PASSES = Figure(value=2, unit="1", low=0.1, high=20, kind="assumed", note=TO_BE_FITTED, dimension="1")
+_RATE = Figure(value=0.8, unit="1", low=0.4, high=1, kind="assumed", note=TO_BE_FITTED, dimension="1")
 
 
 class Timed(NamedTuple):
@@ -83,6 +84,11 @@ class Constant:
     value: float
     low: float
     high: float
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the catalogue had nothing in its place."""
+        return self.figure.note == TO_BE_FITTED
 
 
 @dataclass(frozen=True)
@@ -111,13 +117,37 @@ class ChipFit:
         return tuple(each for kind in self.kinds for each in kind.constants)
 
 
-def fit_kernels(cases: Iterable[Case]) -> list[ChipFit]:
+def fit_kernels(cases: Iterable[Case], chip: str = "", watch: Watch | None = None) -> list[ChipFit]:
     """Fit every chip that a table of kernels names, in alphabetical order.
+
+    Parameters
+    ----------
+    cases : rows of the table
+    chip : the chip of them all, whatever they name
+    watch : is told what is done
 
     Raises
     ------
-    InputError : no row can be fitted
+    InputError : an unknown chip, or no row that can be fitted
     """
+    import topologies
+
+    if chip:
+        name = topologies.resolve("chips", chip)
+        cases = [replace(case, given={**case.given, "system": name}) for case in cases]
+    chips, rows, left_out = _sorted_out(cases)
+    tell = watch or (lambda _what, _done, _of: None)
+    found = []
+    for done, name in enumerate(sorted(rows)):
+        tell(f"fitting {name}", done, len(rows))
+        found.append(_fit_chip(chips[name], rows[name], left_out[name]))
+    return found
+
+
+def _sorted_out(
+    cases: Iterable[Case],
+) -> tuple[dict[str, Chip], dict[str, list[Timed]], dict[str, list[tuple[Case, str]]]]:
+    """Chips by name, the rows of each that count, and those that do not with the reason."""
     rows: dict[str, list[Timed]] = {}
     chips: dict[str, Chip] = {}
     left_out: dict[str, list[tuple[Case, str]]] = {}
@@ -148,7 +178,7 @@ def fit_kernels(cases: Iterable[Case]) -> list[ChipFit]:
         reasons = [first, *(reason for each in left_out.values() for _, reason in each)]
         why = next(filter(None, reasons), "there are none")
         raise InputError(f"no row can be fitted: {why}", remedy="name chips of the catalogue under system")
-    return [_fit_chip(chips[name], rows[name], left_out[name]) for name in sorted(rows)]
+    return chips, rows, left_out
 
 
 def _fit_chip(chip: Chip, rows: Sequence[Timed], left_out: Sequence[tuple[Case, str]]) -> ChipFit:
@@ -246,7 +276,7 @@ class _Problem:
         self.figures = [
             figure
             for key, figure in sorted(draw.touched.items())
-            if re.fullmatch(pattern, _path(figure)) and key not in values and figure.si > 0
+            if re.fullmatch(pattern, path_of(figure)) and key not in values and figure.si > 0
         ]
         self.measured = np.log([row.seconds for row in rows])
         ends = np.array([[one.si, max(one.si_low, one.si / _WIDE), one.si_high] for one in self.figures])
@@ -254,7 +284,7 @@ class _Problem:
         self.prior = ends[:, 0]
         self.sigma = np.maximum((ends[:, 2] - ends[:, 1]) / (2 * _NORMAL), NARROWEST)
         self.least = self.prior - math.log(_WIDE)
-        shares = np.array([bool(re.fullmatch(SHARES, _path(one))) for one in self.figures], dtype=bool)
+        shares = np.array([bool(re.fullmatch(SHARES, path_of(one))) for one in self.figures], dtype=bool)
         self.most = np.where(shares, 0.0, self.prior + math.log(_WIDE))
         self.cost = math.inf
         self.theta = self.solve(range(len(rows)), self.prior)
@@ -327,7 +357,7 @@ class _Problem:
         return tuple(found)
 
 
-def _path(figure: Figure) -> str:
+def path_of(figure: Figure) -> str:
     """Dotted path of a figure inside its chip's file."""
     return figure.key.split("/", 2)[2]
 
@@ -349,7 +379,7 @@ def as_toml(fit: ChipFit, file: str) -> str:
             numbers["low"] = min(numbers["low"], numbers["value"])
             numbers["high"] = max(numbers["high"], numbers["value"])
             inner = table
-            *steps, last = _path(each.figure).split(".")
+            *steps, last = path_of(each.figure).split(".")
             for step in steps:
                 inner = inner.setdefault(step, {})
             inner[last] = numbers | {"unit": each.figure.unit, "kind": "assumed", "note": note}
