@@ -82,23 +82,6 @@ def fill_weights(plain, above, below, chunks, micro_batches, limit, order):
 
 
 @register_jitable
-def ready_s(kind, node, micro, above, below, hop_s, forward_end, backward_end):
-    """When all that a pass waits for has come [s]; -1 where something has not been run yet."""
-    if kind in (FORWARD, PAIRED):
-        other = above[node]
-        if other < 0:
-            return 0.0
-        return forward_end[other, micro] + hop_s[node] if forward_end[other, micro] >= 0 else -1.0
-    if kind == WEIGHT:
-        return backward_end[node, micro]
-    own = forward_end[node, micro]
-    other = below[node]
-    if own < 0 or other < 0:
-        return own
-    return max(own, backward_end[other, micro] + hop_s[other]) if backward_end[other, micro] >= 0 else -1.0
-
-
-@register_jitable
 def execute(
     order,
     above,
@@ -122,9 +105,16 @@ def execute(
     together. Fills ``start_s``, ``end_s`` (ranks, passes) and ``busy_s`` (ranks,); -1 if the order can never end.
     """
     ranks, passes = order.shape[0], order.shape[1]
-    chunks = above.shape[0] // ranks
-    forward_end = np.full((above.shape[0], micro_batches), -1.0)
-    backward_end = np.full((above.shape[0], micro_batches), -1.0)
+    nodes = above.shape[0]
+    chunks = nodes // ranks
+    # when what a pass waits for on other ranks has come, -1 before it is known; on its own rank the order sees to it
+    forward_ready = np.full((nodes, micro_batches), -1.0)
+    backward_ready = np.full((nodes, micro_batches), -1.0)
+    rank_of = np.empty(nodes, np.int64)
+    for node in range(nodes):
+        rank_of[node] = node // chunks
+        if above[node] < 0:
+            forward_ready[node, :] = 0.0
     place = np.zeros(ranks, np.int64)
     free_s = np.zeros(ranks)
     stack = np.empty(ranks, np.int64)  # ranks that may go on
@@ -138,58 +128,61 @@ def execute(
         rank = stack[height]
         is_stacked[rank] = False
         i = place[rank]
+        now = free_s[rank]
         while i < passes and order[rank, i, KIND] >= 0:
             kind, micro = order[rank, i, KIND], order[rank, i, MICRO]
             node = rank * chunks + order[rank, i, CHUNK]
-            begin = ready_s(kind, node, micro, above, below, hop_s, forward_end, backward_end)
+            last = i  # of the one pass, or of the two of a pair
+            if kind == WEIGHT:
+                begin, takes = now, weight_s[node]
+            elif kind == FORWARD:
+                begin, takes = forward_ready[node, micro], forward_s[node]
+            elif kind == PAIRED:
+                last = i + 1
+                other = rank * chunks + order[rank, last, CHUNK]
+                begin = forward_ready[node, micro]
+                also = backward_ready[other, order[rank, last, MICRO]]
+                begin = max(begin, also) if also >= 0 else also
+                takes = input_s[other] + weight_s[other]
+                takes = forward_s[node] + takes - overlap * min(forward_s[node], takes)
+            else:
+                begin = backward_ready[node, micro]
+                takes = input_s[node] if kind == INPUT else input_s[node] + weight_s[node]
             if begin < 0:
                 break
-            last = i  # of the one pass, or of the two of a pair
-            if kind == PAIRED:
-                last = i + 1
-                other_micro = order[rank, last, MICRO]
-                other = rank * chunks + order[rank, last, CHUNK]
-                also = ready_s(BACKWARD, other, other_micro, above, below, hop_s, forward_end, backward_end)
-                if also < 0:
-                    break
-                begin = max(begin, also)
-                both = input_s[other] + weight_s[other]
-                takes = forward_s[node] + both - overlap * min(forward_s[node], both)
-            elif kind == FORWARD:
-                takes = forward_s[node]
-            elif kind == INPUT:
-                takes = input_s[node]
-            elif kind == WEIGHT:
-                takes = weight_s[node]
-            else:
-                takes = input_s[node] + weight_s[node]
-            begin = max(begin, free_s[rank])
+            begin = max(begin, now)
             end = begin + takes
-            free_s[rank] = end
+            now = end
             busy_s[rank] += takes
-            while i <= last:
+            while True:
                 start_s[rank, i] = begin
                 end_s[rank, i] = end
+                sending = 0.0
+                if kind != WEIGHT:
+                    is_forward = kind in (FORWARD, PAIRED)
+                    to = below[node] if is_forward else above[node]
+                    if to >= 0:
+                        sending = hop_s[to] if is_forward else hop_s[node]
+                        if is_forward:
+                            forward_ready[to, micro] = end + sending
+                        else:
+                            backward_ready[to, micro] = end + sending
+                        to = rank_of[to]
+                        if to != rank and not is_stacked[to]:
+                            stack[height] = to
+                            is_stacked[to] = True
+                            height += 1
+                    elif is_forward:
+                        backward_ready[node, micro] = end
+                if is_blocking:
+                    now = max(now, end + sending)
+                i += 1
+                if i > last:
+                    break
                 kind, micro = order[rank, i, KIND], order[rank, i, MICRO]
                 node = rank * chunks + order[rank, i, CHUNK]
-                i += 1
-                if kind == WEIGHT:
-                    continue
-                if kind in (FORWARD, PAIRED):
-                    forward_end[node, micro] = end
-                    to = below[node]
-                    sending = hop_s[to] if to >= 0 else 0.0
-                else:
-                    backward_end[node, micro] = end
-                    to = above[node]
-                    sending = hop_s[node]
-                if is_blocking:
-                    free_s[rank] = max(free_s[rank], end + sending)
-                if to >= 0 and not is_stacked[to // chunks] and to // chunks != rank:
-                    stack[height] = to // chunks
-                    is_stacked[to // chunks] = True
-                    height += 1
         place[rank] = i
+        free_s[rank] = now
     makespan = 0.0
     for rank in range(ranks):
         if place[rank] < passes and order[rank, place[rank], KIND] >= 0:
