@@ -132,7 +132,7 @@ def samples(catalogue: Path, works: Path) -> Iterator[tuple[Path, dict[str, Any]
     network |= {"name": "any-network", "fabric": network["fabric"] | {"oversubscription": [2.0, 1.0]}}
     yield catalogue / "networks" / "any-network.toml", network
     model = tomllib.loads((works / "models" / "llama3-8b.toml").read_text(encoding="utf-8"))
-    yield works / "models" / "any-model.toml", model | {"name": "any-model", "norms_per_layer": 2}
+    yield works / "models" / "any-model.toml", model | {"name": "any-model", "norms_per_layer": 2, "mtp_layers": 1}
 
 
 WORDS = frozenset({"a word that nobody knows", ITSELF})
@@ -166,6 +166,7 @@ LEGAL: tuple[tuple[frozenset[str], str, str], ...] = (
     (ZERO, r"^tasks:(load|jobs\.#\.sigma)$", "services alone, and jobs that all take the same time"),
     (SMALL, r"^machines:published\.\w+$|^models:(experts\.(dense_layers|shared)|latent\.q_rank)$", COUNTED),
     (ZERO, r"^models:norms_per_layer$", COUNTED),
+    (ZERO, r"^models:mtp_layers$", "no prediction module"),
     (ZERO, r":fabric\.bundles\.#\.pairs\.#\.#$", "another edge"),
     (frozenset({"no key at all"}), r":$|[:.](dates|figures|published|peak)$", "nothing stated where nothing must be"),
     (
