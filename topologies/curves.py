@@ -73,12 +73,6 @@ def curves() -> tuple[Curve, ...]:
     return read_curves(FILE)
 
 
-@functools.cache
-def curve_sources() -> dict[str, Source]:
-    """The sources that the curves of the catalogue name, by id."""
-    return sources() | parse_toml(read_text(FILE), CurveFile, FILE.name).sources
-
-
 def read_curves(path: Path) -> tuple[Curve, ...]:
     """The curves of a file.
 

@@ -21,11 +21,20 @@ from simulator.fabric import (
 from tests import support_fabrics
 from tests.support_fabrics import frozen, link
 from topologies.builders import BUILDERS, builder_of
-from topologies.fabrics import Dragonfly, FixedTorus, FullMesh, HammingMesh, MeshedRacks, PcieTree, SwitchedSleds
+from topologies.fabrics import (
+    Dragonfly,
+    FixedTorus,
+    FullMesh,
+    HammingMesh,
+    MeshedRacks,
+    PcieTree,
+    SwitchedSleds,
+    tag_of,
+)
 
 
 def levels(fabric, chips):
-    return BUILDERS[fabric.__struct_config__.tag].levels(fabric, chips)
+    return builder_of(fabric).levels(fabric, chips)
 
 
 RACK = MeshedRacks(dims=(8, 8), racks=1, planes=4, spines=64, link=link(56))
@@ -52,7 +61,7 @@ SMALL = [
     Dragonfly(groups=3, nodes=2, chips_per_node=4, local_links=4, global_links=8, link=link(32)),
     FullMesh(chips=6, links_per_pair=2, link=link(10)),
 ]
-IDS = [f"{fabric.__struct_config__.tag}-{i}" for i, fabric in enumerate(SMALL)]
+IDS = [f"{tag_of(fabric)}-{i}" for i, fabric in enumerate(SMALL)]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +100,7 @@ def test_fabrics_that_say_they_look_alike_from_every_chip_do(fabric):
 @pytest.mark.parametrize("fabric", SMALL, ids=IDS)
 def test_slices_are_no_better_connected_in_the_closed_form_than_in_the_graph(fabric):
     built = frozen(fabric)
-    legal = BUILDERS[fabric.__struct_config__.tag].legal_chips(fabric)
+    legal = builder_of(fabric).legal_chips(fabric)
     assert injection_of_levels(levels(fabric, legal[-1])) <= injection_bytes_per_s(built) * (1 + 1e-12)
     for chips in legal:
         assert injection_of_levels(levels(fabric, chips)) <= injection_bytes_per_s(built) * (1 + 1e-12)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 
+import msgspec
 import networkx as nx
 import pytest
 
@@ -49,7 +50,6 @@ from topologies.fabrics import (
     PcieTree,
     RailFatTree,
     StarPlanes,
-    SwitchedSleds,
     Torus,
     TwoTierPlanes,
 )
@@ -90,16 +90,7 @@ ATLAS950 = MeshedRacks(dims=(8, 8), racks=128, planes=4, spines=64, link=link("u
 DRAGONFLY = Dragonfly(groups=5, nodes=4, chips_per_node=4, local_links=4, global_links=4, link=link("metaxlink", 32))
 MTIA = PcieTree(hosts=2, switches=4, chips_per_switch=3, uplinks=1, host_links=2, link=link("pcie", 32))
 HX4MESH = HammingMesh(board=(4, 4), boards=(4, 4), link=link("hx", 50))
-TRN3 = SwitchedSleds(
-    racks=2,
-    sleds_per_rack=18,
-    chips_per_sled=4,
-    rack_switches=2,
-    sled_links=4,
-    rack_links=5,
-    twin_links=2,
-    link=link("neuronlink", 64),
-)
+TRN3 = msgspec.structs.replace(support_fabrics.TRN3, link=link("neuronlink", 64))
 LISTED = EdgeList(
     chips=4, switches=1, bundles=(Bundle(pairs=((0, 4), (1, 4), (2, 4), (3, 4)), links=2),), link=link("wire", 25)
 )

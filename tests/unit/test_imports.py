@@ -16,6 +16,7 @@ import topologies
 from simulator.fabric import Fabric, bisection, degree, distances, injection_bytes_per_s
 from supernode.cli import app
 from topologies.builders import builder_of
+from topologies.fabrics import tag_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "your-own-machine.md"
 
@@ -154,8 +155,8 @@ def test_an_export_comes_back_as_the_same_graph_from_the_same_builder(tmp_path, 
     ours, theirs = metrics_of(tmp_path / "x.toml"), metrics_of(name)
     assert ours[0] == theirs[0]
     assert ours[1] == pytest.approx(theirs[1], rel=1e-9)
-    tag = topologies.entry(str(tmp_path / "x.toml")).fabric.__struct_config__.tag
-    assert tag == topologies.entry(name).fabric.__struct_config__.tag
+    tag = tag_of(topologies.entry(str(tmp_path / "x.toml")).fabric)
+    assert tag == tag_of(topologies.entry(name).fabric)
 
 
 def plain(graph):

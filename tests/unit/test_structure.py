@@ -36,6 +36,7 @@ from topologies.fabrics import (
     SwitchedSleds,
     Torus,
     TwoTierPlanes,
+    tag_of,
 )
 from topologies.structure import table
 
@@ -75,7 +76,7 @@ SMALL = [
         link=LINK,
     ),
 ]
-IDS = [f"{fabric.__struct_config__.tag}-{i}" for i, fabric in enumerate(SMALL)]
+IDS = [f"{tag_of(fabric)}-{i}" for i, fabric in enumerate(SMALL)]
 
 
 def by_following_packets(graph):
@@ -271,7 +272,7 @@ def test_the_table_has_a_row_for_each_machine_and_wiring_and_its_numbers_are_tho
         wiring = {each.name: each.fabric for each in entry.hypotheses}
         fabric = wiring[row.hypothesis] if row.hypothesis else entry.fabric
         built = frozen(fabric)
-        assert row.builder == fabric.__struct_config__.tag
+        assert row.builder == tag_of(fabric)
         assert (row.chips, row.switches, row.edges, row.links) == (
             built.chips,
             built.switches,
