@@ -126,7 +126,9 @@ def _cut(model: Transformer, given: dict[str, int], stated: Experts | None) -> T
 
 @functools.cache
 def _models() -> tuple[Transformer, ...]:
-    return tuple(workloads.model(name) for name in workloads.names("models"))
+    """Every architecture once."""
+    named = (workloads.model(name) for name in workloads.names("models"))
+    return tuple(model for model in named if model.name not in model.aliases)
 
 
 def _same(one: Experts | None, other: Experts | None) -> bool:

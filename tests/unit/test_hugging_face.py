@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -355,6 +356,12 @@ def test_the_text_decoder_of_a_model_that_sees_is_imported_where_it_is_asked_for
     done = CliRunner().invoke(app, ["import", "hugging-face", file, "--out", str(out), "--text"])
     assert done.exit_code == 0, done.output
     assert workloads.model(str(out)).note == "The text decoder alone."
+
+
+def test_the_page_names_every_family_that_is_read():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "models" / "architectures.md").read_text(encoding="utf-8")
+    named = page.partition("Families that are read: ")[2].partition(". Of a model")[0]
+    assert sorted(named.replace(",", "").split()) == sorted(FAMILIES)
 
 
 def test_the_catalogue_shows_a_configuration_as_a_model(written):

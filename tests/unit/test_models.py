@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+from typer.testing import CliRunner
 
 import workloads
 from simulator.cluster.policies import POLICIES
 from simulator.figures import figures_of
 from simulator.program import Transformer
+from supernode.cli import app
 from supernode.model_costs import model_costs
 from workloads import load
 from workloads.costs import flops_per_token, kv_values_per_sequence
@@ -176,6 +179,18 @@ def test_what_is_shown_of_a_model_adds_up():
     assert costs.kv_bytes_per_token["bf16"] == 2 * workloads.program(model).kv_values_per_token
     assert [each.tokens for each in costs.flops_per_token] == [4096, 32_768]
     assert costs.kv_bytes_per_sequence["fp8"] == tuple(costs.kv_bytes_per_token["fp8"] * n for n in (4096, 32_768))
+
+
+def test_the_catalogue_shows_what_a_model_costs_and_who_says_what_it_is():
+    done = CliRunner().invoke(app, ["catalogue", "show", "model", "deepseek-v3", "--json"])
+    assert done.exit_code == 0, done.output
+    tree = json.loads(done.output)
+    assert set(tree["sources"]) == {"deepseek-v3-weights"}
+    assert tree["flops_per_token"][0]["training_step"] == pytest.approx(TRAINING_FLOPS["deepseek-v3"], rel=0.02)
+    assert tree["kv_bytes_per_token"]["bf16"] == CACHE_BYTES["deepseek-v3"]
+    printed = CliRunner().invoke(app, ["catalogue", "show", "deepseek-v3"], env={"COLUMNS": "200"}).output
+    for word in ("671,026,419,200 total", "training step", "250.4 GFLOP", "70.27 kB in bf16", "README_WEIGHTS.md"):
+        assert word in printed
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -295,6 +295,37 @@ def test_every_model_of_the_catalogue_is_recognised_by_its_columns_alone(case, n
     assert count(found).parameters == count(model).parameters
 
 
+def _stated(model, **changes):
+    names = ("layers", "hidden", "heads", "kv_heads", "ffn", "vocab")
+    return {name: str(getattr(model, name)) for name in names} | changes
+
+
+def test_of_models_that_agree_the_nearest_vocabulary_and_number_of_layers_count(case):
+    for name in ("mpt-7b", "gpt3-6.7b", "megatron-22b", "gpt-neox-20b", "mt-nlg-530b"):
+        assert architecture(case(LLAMA, **_stated(workloads.model(name)), params_B="")).name == name
+    padded = _stated(workloads.model("gpt3-175b"), vocab="51200")  # as Megatron pads it: 96 layers of the 145.6b
+    assert count(architecture(case(LLAMA, **padded, params_B="175"))).parameters == pytest.approx(174.6e9, rel=1e-3)
+
+
+def test_a_stated_head_gives_way_to_stated_parameters_and_to_nothing_else(case):
+    # MaxText 22B: 24 heads of 256 make up 22e9 parameters; later defaults of 128 do not
+    model = workloads.model("maxtext-22b")
+    assert architecture(case(LLAMA, **_stated(model, head_dim="128"), params_B="22")).head_dim == 256
+    assert architecture(case(LLAMA, **_stated(model, head_dim="128"), params_B="18.3")).head_dim == 128
+    assert architecture(case(LLAMA, **_stated(model, head_dim="128"), params_B="")).head_dim == 128
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 24])
+def test_a_part_of_a_model_has_the_same_share_of_experts_and_windows(case, layers):
+    model = workloads.model("llama4-maverick")
+    mixed = {"experts": "128", "topk": "1", "moe_ffn": "8192", "shared_experts": "1", "dense_layers": ""}
+    found = architecture(case(LLAMA, **_stated(model, layers=str(layers)), **mixed, params_B=""))
+    assert moe_layers(found) == max(1, layers // 2)
+    assert found.windowed_layers == round(0.75 * layers)
+    stated = architecture(case(LLAMA, **_stated(model, layers="4"), **mixed | {"dense_layers": "1"}, params_B=""))
+    assert moe_layers(stated) == 3
+
+
 @pytest.mark.parametrize(
     ("columns", "billions", "gated"),
     [
