@@ -283,7 +283,7 @@ def injection_of_levels(levels: Sequence[Level], draw: Draw | None = None) -> fl
         if level.kind == "axis":
             direct += rate * (2 if level.wraps else 1)
         elif level.kind == "mesh":
-            direct += rate * (level.size - 1)
+            direct += rate * level.neighbours
         else:
             switched = max(switched, rate)
     return direct + switched
