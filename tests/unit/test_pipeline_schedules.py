@@ -173,12 +173,14 @@ class TestPublishedBubbles:
             assert found.bubble_s.max() == pytest.approx((ranks - 1) * max(forward + inputs - 2 * weight, forward))
 
 
-@pytest.mark.parametrize("micro_batches", [1, 2, 4])
-@pytest.mark.parametrize("ranks", [2, 4, 6, 8, 16, 64])
-def test_zb_v_is_as_short_as_a_step_can_be(ranks, micro_batches):
-    """No bubble (Qi et al., arXiv 2405.15362, table 1) but the way of the first micro-batch down the ranks."""
-    found = run("zb-v", ranks, micro_batches * ranks)
-    assert found.seconds == 6 * micro_batches * ranks + ranks - 1
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 6, 8, 16, 64])
+def test_zb_v_never_waits_between_its_first_and_its_last_pass(ranks):
+    """Qi et al., arXiv 2405.15362: no bubble; the step is longer by the way of the first micro-batch down the ranks."""
+    for micro_batches in (2 * ranks - 1, 2 * ranks, 5 * ranks):
+        found = run("zb-v", ranks, micro_batches)
+        assert (found.idle_s == 0).all()
+        assert found.seconds == 6 * micro_batches + ranks - 1
+    assert run("zb-v", ranks, ranks).seconds == 6 * ranks + ranks - 1
 
 
 @pytest.mark.parametrize("ranks", range(3, 33))
@@ -315,11 +317,12 @@ def test_the_estimate_is_exact_where_f_b_and_w_of_all_stages_are_equal(schedule)
 )
 def test_the_estimate_is_exact_to_a_few_thousandths_where_stages_are_equal(size, ratios, overlap):
     order = pipeline_order(*size)
-    if order.schedule in FOLDED and order.micro_batches < order.ranks:
+    if order.micro_batches < order.ranks and order.schedule.startswith(("zb", "v")):
         return
     times = (1.0, *ratios)
     found = execute(order, *times, overlap=overlap).seconds
-    near = 0.03 if order.schedule in ("v-half", "v-min") else 0.02 if order.schedule == "dualpipe" else 1e-9
+    is_near = order.schedule in ("v-half", "v-min") or order.micro_batches < 2 * order.ranks - 1
+    near = 0.03 if order.schedule in FOLDED and is_near else 0.02 if order.schedule == "dualpipe" else 1e-9
     assert estimate(order, times, overlap=overlap) == pytest.approx(found, rel=near)
 
 

@@ -22,7 +22,10 @@ KINDS, CHUNKS = (FORWARD, FORWARD, INPUT, INPUT), (0, 1, 1, 0)
 
 
 def folded_passes(schedule: str, ranks: int, micro_batches: int) -> NDArray[np.int32]:
-    """F and B of zb-v, v-half and v-min, (ranks, 4 x micro-batches, 3), in the order of the repeated block."""
+    """F and B of zb-v, v-half and v-min, (ranks, 4 x micro-batches, 3), in the order of the repeated block.
+
+    Before its first B a rank of zb-v runs as many F as its memory holds.
+    """
     starts = block_starts(schedule, ranks)
     micro = np.arange(micro_batches)
     passes = np.empty((ranks, 4 * micro_batches, 3), np.int32)
@@ -30,8 +33,20 @@ def folded_passes(schedule: str, ranks: int, micro_batches: int) -> NDArray[np.i
     table = np.stack(columns, axis=1)
     for rank in range(ranks):
         begins = (starts[rank][:, None] + PERIOD * micro).ravel()
-        passes[rank] = table[np.argsort(begins)]
+        rows = table[np.argsort(begins)]
+        passes[rank] = _fill_first(rows, rank, ranks, micro_batches) if schedule == "zb-v" else rows
     return passes
+
+
+def _fill_first(rows: NDArray[np.int64], rank: int, ranks: int, micro_batches: int) -> NDArray[np.int64]:
+    """Move F to the front: F0 until the first micro-batch comes back, then F1 and F0 in turn until its B1 comes."""
+    alone = 2 * (ranks - rank) - 1
+    turns = [(1, i // 2) if i % 2 == 0 else (0, alone + i // 2) for i in range(2 * rank + 1)]
+    order = [(0, micro) for micro in range(alone)] + turns
+    first = np.array([(FORWARD, chunk, micro) for chunk, micro in order if micro < micro_batches])
+    counts = np.array([alone + rank, rank + 1])
+    is_later = (rows[:, 0] == INPUT) | (rows[:, 2] >= counts[rows[:, 1]])
+    return np.concatenate([first, rows[is_later]])
 
 
 def block_starts(schedule: str, ranks: int) -> NDArray[np.int64]:

@@ -278,8 +278,9 @@ def folded_seconds(schedule, p, m, busy, f, b, w, hop_s):
     """
     once = 2 * p * (f + b) + w  # one micro-batch alone
     if schedule == ZB_V:
-        waits = (p - 1) * max(2 * max(f, b) - w, 2 * f - b, f, b)
-        return max(once + (m - 1) * (f + b), busy + waits) + 6 * (p - 1) * hop_s
+        waits = 2 * (p - 1) * max(f, b) - min(m - 1, 2 * (p - 1)) * w
+        waits = max(waits, (p - 1) * max(2 * f - b, b, w))
+        return max(once + (m - 1) * (f + b), busy + waits) + 5 * (p - 1) * hop_s
     if schedule == V_MIN:
         if p == 2:
             found = max(busy + 2 * f + b, m * (f + 4 * b + w) + 3 * f, (3 * m + 1) * (f + b) + w)
