@@ -90,7 +90,8 @@ class Attention(Entry, frozen=True):
     ``fraction[dtype]`` [1] of the peak with heads and sequences without end, ``backward`` [1] the part of that rate in
     the backward pass. A block of ``tile`` queries of one head is the work of one engine; ``fill`` [1] is the number of
     keys that starting and ending it costs, ``softmax`` [1] what the softmax of a score costs as so many more elements
-    of the head, both in bf16.
+    of the head, both in bf16. ``portable`` [1] is what kernels reach of all this that were written for the chips before
+    it; without it they reach all.
     """
 
     fraction: dict[Dtype, Ratio]
@@ -98,6 +99,7 @@ class Attention(Entry, frozen=True):
     tile: Side
     fill: Ratio
     softmax: Ratio
+    portable: Ratio | None = None
 
     def dtype(self, wanted: Dtype) -> Dtype:
         """The dtype in which attention is computed where ``wanted`` is asked for: itself where it is known, or bf16."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import msgspec
 
 from simulator.figures import Day, Ratio, Seconds
-from simulator.machine import Entry, Line, Name, Said
+from simulator.machine import Dtype, Entry, Line, Name, Said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,7 @@ Size = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 Some = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 MOST_MTP_LAYERS = 8
 Loss = Literal["fused", "plain", "chunked"]
+AttentionKernels = Literal["own", "portable"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 
@@ -198,6 +199,9 @@ class TrainingStack(Entry, frozen=True):
     memory_reserve : share of memory that tensors cannot use [1]
     loss : how logits are held: in two bytes and their softmax in four (fused), in copies of four bytes for each step
         (plain), or a part of the tokens at a time (chunked)
+    attention : kernels of fused attention: the best of the chip, or those that were written for the chips before it
+    zero : ZeRO stage of runs of which nothing else is known
+    reduce_dtype : in which gradients are reduced where a plan does not say
     is_whole_program : a compiler sees the whole step: parameters are kept once, in four bytes, narrowed where they are
         used, gathered and reduced matrix by matrix, and the softmax of the logits is part of the products that need it
     """
@@ -219,6 +223,9 @@ class TrainingStack(Entry, frozen=True):
     memory_reserve: Ratio
     loss: Loss = "fused"
     is_whole_program: bool = False
+    attention: AttentionKernels = "own"
+    zero: Annotated[int, msgspec.Meta(ge=0, le=3)] = 1
+    reduce_dtype: Dtype = "fp32"
 
 
 class ServingStack(Entry, frozen=True):

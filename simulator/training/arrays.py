@@ -72,6 +72,8 @@ def training_arrays(
         raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
     shares = stack.training
     counts = np.array(program.counts(), dtype=np.float64)
+    older = part.chip.attention.portable if shares.attention == "portable" else None
+    portable = draw(older) if older else 1.0
     row = np.array(
         [
             draw(shares.tensor_exposed),
@@ -81,7 +83,7 @@ def training_arrays(
             draw(shares.parameter_gather_exposed),
             draw(shares.contention),
             draw(shares.traffic_factor),
-            draw(shares.attention_factor),
+            draw(shares.attention_factor) * portable,
             draw(shares.score_passes),
             draw(shares.launch),
             draw(shares.expert_matmul_factor),

@@ -194,7 +194,7 @@ def slowest_rank(counts, plan, layer):
             head = 1.0 if stage == 0 else 0.0
         elif pipeline > 1 and plan[SCHEDULE] == DUALPIPE:
             layers, moe_layers = layers / 2, moe_layers / 2
-            head = 0.5 if stage == 0 or stage == pipeline - 1 else 0.0  # noqa: PLR1714 - a tuple is slower compiled
+            head = 0.5 if stage == 0 or stage == pipeline - 1 else 0.0
         seconds = stage_seconds(layer, layers - moe_layers, moe_layers, head, FORWARD, HIDDEN_COMM)
         if seconds > longest:
             longest = seconds

@@ -169,13 +169,12 @@ def _spread(
         raise Refused("infeasible", f"tp = {degrees.tensor} does not divide {model.heads} heads")
     if degrees.pipeline > model.layers:
         raise Refused("infeasible", f"pp = {degrees.pipeline} is more than the {model.layers} layers")
-    for micro_batch, expert, zero, virtual, recompute, stack in itertools.product(
+    for micro_batch, expert, virtual, recompute, (stack, zero) in itertools.product(
         [degrees.micro_batch] if degrees.micro_batch else MICRO_BATCHES,
         _experts(case, model, degrees),
-        _shardings(case.text("zero_or_fsdp"), degrees),
         _virtual_stages(case, model, degrees.pipeline),
         recomputes(case.text("recompute")),
-        stacks,
+        [(each, zero) for each in stacks for zero in _shardings(case.text("zero_or_fsdp"), degrees, each)],
     ):
         for batch in _batches(case, degrees, micro_batch):
             most = -(-batch // degrees.data)
@@ -194,6 +193,7 @@ def _spread(
                 recompute=recompute,
                 sequence_parallel=case.count("sp") != 0,
                 adapters=has_adapters(case),
+                reduce_dtype=stack.training.reduce_dtype if stack.training else "fp32",
                 dtype=dtype,
             )
             yield Possibility(plan, batch, stack)
@@ -218,16 +218,17 @@ def _experts(case: Case, model: Transformer, degrees: Degrees) -> list[int]:
     return found
 
 
-def _shardings(named: str, degrees: Degrees) -> list[int]:
-    """ZeRO stages under the name that the row gives."""
+def _shardings(named: str, degrees: Degrees, stack: Stack) -> list[int]:
+    """ZeRO stages under the name that the row gives, or that its stack is used with."""
     name = named.lower()
     if "zero-2" in name or "zero2" in name:
         return [2]
     if "fsdp" in name or "zero-3" in name or "zero3" in name:
         return [FULLY_SHARDED]
-    if "optimizer" in name or "zero-1" in name or "zero1" in name or degrees.pipeline > 1:
+    if "optimizer" in name or "zero-1" in name or "zero1" in name:
         return [1]
-    return [1, FULLY_SHARDED] if degrees.data * degrees.context > 1 else [1]
+    assert stack.training
+    return [stack.training.zero]
 
 
 def _shard(named: str, degrees: Degrees) -> int:
