@@ -18,72 +18,57 @@ PEAK, RATE, ENGINES, TILE_M, TILE_N, TILE_K, FILL, WIDTH, STREAM = range(9)
 FORWARD_RATE, BACKWARD_RATE, QUERIES, KEYS, SOFTMAX, ATTENTION_WIDTH = range(9, 15)
 HBM, DELAY, CAPACITY = range(15, 18)
 CHIP_COLUMNS = 18
-ROUNDING = 1e-9
 
 ACTIVATION_BYTES = 2.0
 BACKWARD_PRODUCTS = 2.5
 """Products of flash attention backward over those forward: five, with the scores computed anew, against two."""
 
 
-@register_jitable
-def steps(size, step):
-    """Whole steps that cover a size [1]; a size that misses a multiple by rounding is one."""
-    return math.ceil(size / step - ROUNDING)
-
-
-@register_jitable
-def waves(tiles, engines):
-    """Rounds in which engines work off tiles [1]; below one where a few tiles are cut along their depth."""
-    if tiles >= engines:
-        return steps(tiles, engines)
-    return 1.0 / math.floor(engines / max(tiles, 1.0) + ROUNDING)
-
-
-@register_jitable
+@register_jitable(inline="always")
 def tiles_seconds(tiles, k, chip):
     r"""Computing ``tiles`` blocks of results over a depth ``k`` [s].
 
     .. math:: T = (w K + \max(w, 1) F) \frac{2 M N E}{R}
 
     with w waves of E engines, the depth K in whole steps, and a fill F for each wave: all tiles of a wave run at once,
-    and the last wave takes as long as a full one. Fewer tiles than engines share them by splitting the depth
-    (Osama et al., PPoPP 2023, section 3, on tiles, waves and splits).
+    and the last wave takes as long as a full one. Fewer tiles than engines share them by splitting the depth, which
+    makes w a fraction (Osama et al., PPoPP 2023, section 3, on tiles, waves and splits).
     """
-    rounds = waves(tiles, chip[ENGINES])
-    depth = steps(k, chip[TILE_K]) * chip[TILE_K]
-    each = 2.0 * chip[TILE_M] * chip[TILE_N] * chip[ENGINES] / chip[RATE]
-    return (rounds * depth + max(rounds, 1.0) * chip[FILL]) * each
+    engines = chip[ENGINES]
+    waves = math.ceil(tiles / engines) if tiles >= engines else 1.0 / math.floor(engines / max(tiles, 1.0))
+    depth = math.ceil(k / chip[TILE_K]) * chip[TILE_K] * waves + max(waves, 1.0) * chip[FILL]
+    return depth * 2.0 * chip[TILE_M] * chip[TILE_N] * engines / chip[RATE]
 
 
-@register_jitable
+@register_jitable(inline="always")
 def matmul_seconds(m, n, k, chip):
     """Product of (m, k) and (k, n): the longer of computing and moving it [s], without its launch.
 
     Inputs are read in the matmul dtype, the output written in two bytes.
     """
-    tiles = steps(m, chip[TILE_M]) * steps(n, chip[TILE_N])
+    tiles = math.ceil(m / chip[TILE_M]) * math.ceil(n / chip[TILE_N])
     moved = chip[WIDTH] * (m * k + k * n) + ACTIVATION_BYTES * m * n
     return max(tiles_seconds(tiles, k, chip), moved / chip[STREAM])
 
 
-@register_jitable
+@register_jitable(inline="always")
 def grouped_seconds(groups, m_each, n, k, chip):
     """``groups`` products of (m_each, k) and weights of their own (k, n) in one kernel [s], without its launch.
 
     Waves are shared by all groups, so that only the last one of all is not full; the weights of every group are read.
     """
-    tiles = groups * steps(m_each, chip[TILE_M]) * steps(n, chip[TILE_N])
+    tiles = groups * math.ceil(m_each / chip[TILE_M]) * math.ceil(n / chip[TILE_N])
     return grouped_tiles_seconds(tiles, groups, groups * m_each, n, k, chip)
 
 
-@register_jitable
+@register_jitable(inline="always")
 def grouped_tiles_seconds(tiles, groups, rows, n, k, chip):
     """The same for ``groups`` of any sizes, ``rows`` in all, that come to ``tiles`` blocks of results [s]."""
     moved = chip[WIDTH] * (rows * k + groups * k * n) + ACTIVATION_BYTES * rows * n
     return max(tiles_seconds(tiles, k, chip), moved / chip[HBM])
 
 
-@register_jitable
+@register_jitable(inline="always")
 def attention_forward_seconds(sequences, queries, context, heads, score_size, value_size, kv_width, chip):
     """Fused attention of ``queries`` in each of ``sequences`` over ``context`` keys in the mean, forward [s].
 
@@ -97,7 +82,7 @@ def attention_forward_seconds(sequences, queries, context, heads, score_size, va
     )
 
 
-@register_jitable
+@register_jitable(inline="always")
 def attention_backward_seconds(sequences, queries, context, heads, score_size, value_size, kv_width, chip):
     """The same backward [s]: 2.5 times products (Dao, arXiv 2307.08691, section 4.1) and bytes, at its own rate."""
     return attention_blocks(
@@ -114,17 +99,17 @@ def attention_backward_seconds(sequences, queries, context, heads, score_size, v
     )
 
 
-@register_jitable
+@register_jitable(inline="always")
 def attention_blocks(passes, rate, sequences, queries, context, heads, score_size, value_size, kv_width, chip):
     """The longer of computing ``passes`` times the forward products of all blocks at ``rate`` and moving them [s]."""
-    blocks = sequences * heads * steps(queries, chip[QUERIES])
-    rounds = steps(blocks, chip[ENGINES])
+    blocks = sequences * heads * math.ceil(queries / chip[QUERIES])
+    rounds = math.ceil(blocks / chip[ENGINES])
     flops = 2.0 * chip[QUERIES] * (context + chip[KEYS]) * (score_size + value_size + chip[SOFTMAX])
     moved = ACTIVATION_BYTES * sequences * queries * (heads * (score_size + value_size) + kv_width)
     return passes * max(rounds * flops * chip[ENGINES] / rate, moved / chip[HBM])
 
 
-@register_jitable
+@register_jitable(inline="always")
 def decode_attention_seconds(sequences, context, heads, score_size, value_size, kv_bytes, chip):
     """Attention of one new token of each of ``sequences`` over ``context`` cached ones [s], without its launch.
 
@@ -134,25 +119,25 @@ def decode_attention_seconds(sequences, context, heads, score_size, value_size, 
     return max(sequences * context * kv_bytes / chip[HBM], flops / chip[FORWARD_RATE])
 
 
-@register_jitable
+@register_jitable(inline="always")
 def attention_seconds(tokens, context, score_width, value_width, chip):
     """The two products of attention without its softmax, over widths of all heads [s]: what unfused attention runs."""
     return 2.0 * tokens * context * (score_width + value_width) / chip[FORWARD_RATE]
 
 
-@register_jitable
+@register_jitable(inline="always")
 def traffic_seconds(moved_bytes, chip):
     """A memory-bound operator [s]: its reads and writes at the achieved bandwidth, after memory has answered once."""
     return chip[DELAY] + moved_bytes / chip[HBM]
 
 
-@register_jitable
+@register_jitable(inline="always")
 def cross_entropy_seconds(tokens, vocab, logit_bytes, chip):
     """Loss over the vocabulary and its gradient [s]: the logits read once and their gradients written in place."""
     return traffic_seconds(2.0 * logit_bytes * tokens * vocab, chip)
 
 
-@register_jitable
+@register_jitable(inline="always")
 def quantise_seconds(values, chip):
     """Casting activations to the dtype of products [s]: two bytes read, one element written."""
     return traffic_seconds((ACTIVATION_BYTES + chip[WIDTH]) * values, chip)

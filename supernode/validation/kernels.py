@@ -7,6 +7,7 @@ long runs sustain, and what its library adds: a start, and passes over its activ
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import topologies
@@ -205,10 +206,10 @@ def _experts_seconds(case: Case, row: Any) -> float:
     held = loads(case)
     busy = held[held > 0]
     hidden, inner = _number(case, "hidden_size"), _inner(case)
-    rows = sum(kernels.steps(float(each), row[kernels.TILE_M]) for each in busy)
+    rows = sum(math.ceil(each / row[kernels.TILE_M]) for each in busy)
     total = 0.0
     for n, k in ((_gates(case) * inner, hidden), (hidden, inner)):
-        tiles = rows * kernels.steps(n, row[kernels.TILE_N])
+        tiles = rows * math.ceil(n / row[kernels.TILE_N])
         total += kernels.grouped_tiles_seconds(tiles, len(busy), float(busy.sum()), n, k, row)
     return total
 
