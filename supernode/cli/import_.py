@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from simulator.errors import InputError
 from simulator.files import write_whole
@@ -15,7 +16,18 @@ from simulator.files import write_whole
 if TYPE_CHECKING:
     from topologies.imports.common import Wiring
 
+
+class _Formats(TyperGroup):
+    """The formats as subcommands; a JSON file where a format is wanted is the configuration of a model."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The subcommand that ``args`` begin with."""
+        is_file = args[0].lower().endswith(".json")
+        return super().resolve_command(ctx, ["hugging-face", *args] if is_file else args)
+
+
 app = typer.Typer(
+    cls=_Formats,
     help="Make a machine of your own from nvidia-smi topo -m, GraphML or InfraGraph, or a model from a config.json.",
     no_args_is_help=True,
 )
@@ -72,7 +84,7 @@ def hugging_face(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The config.json of a model, as repositories on Hugging Face hold it.
+    """The config.json of a model, as repositories on Hugging Face hold it; the word hugging-face may be left out.
 
     Example: supernode import hugging-face config.json --out mymodel.toml
     """

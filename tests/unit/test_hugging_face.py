@@ -347,6 +347,9 @@ def test_an_imported_model_is_the_one_that_was_read(written, tmp_path):
         assert json.loads(done.output)["parameters"] == count(workloads.model(name)).parameters
         made, read = workloads.model(str(out)), workloads.model(file)
         assert made == msgspec.structs.replace(read, name="mine")
+        short = CliRunner().invoke(app, ["import", file, "--out", str(tmp_path)])
+        assert short.exit_code == 0, short.output
+        assert workloads.model(str(tmp_path / f"{read.name}.toml")) == read
 
 
 def test_the_text_decoder_of_a_model_that_sees_is_imported_where_it_is_asked_for(written, tmp_path):
