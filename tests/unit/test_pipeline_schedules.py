@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -159,7 +161,7 @@ class TestPublishedBubbles:
         assert found.bubble_s == pytest.approx((ranks - 1) * sum(times) / virtual_stages)
 
     def test_zb_h1_and_zb_h2_fill_the_bubble_with_w(self, ranks, micro_batches, times):
-        """Qi et al., arXiv 2401.10241, table 1: (p - 1)(F + B - W) and (p - 1)(F + B - 2W), where W is not longer.
+        """Qi et al., arXiv 2401.10241, section 2: (p - 1)(F + B - W) and (p - 1)(F + B - 2W), where W is not longer.
 
         They count waits between the first and the last pass of a rank. Where W is longer, what is left is the way of
         the first micro-batch down the ranks, and back.
@@ -185,7 +187,7 @@ def test_zb_v_never_waits_between_its_first_and_its_last_pass(ranks):
 
 @pytest.mark.parametrize("ranks", range(3, 33))
 def test_v_half_and_v_min_wait_no_longer_than_published(ranks):
-    """Qi et al., arXiv 2405.15362: about p / 2m and 2p / 3m of a step of 6m passes, that is 3p and 4p passes."""
+    """The page of the scheduler of Qi et al.: about p / 2m and 2p / 3m of a step of 6m passes, that is 3p and 4p."""
     for micro_batches in (ranks, 4 * ranks):
         assert (run("v-half", ranks, micro_batches).bubble_s == 3 * ranks - 4).all()
         assert (run("v-min", ranks, micro_batches).bubble_s == 4 * ranks - (3 if ranks % 3 == 0 else 5)).all()
@@ -211,11 +213,11 @@ def test_activations_peak_where_the_papers_say(ranks):
     for schedule, peaks in (
         ("gpipe", np.full(ranks, micro_batches)),  # Huang et al.: all of a batch
         ("1f1b", below),  # Narayanan et al., SC21, section 2.2.1
-        ("zb-h1", np.full(ranks, ranks)),  # Qi et al., arXiv 2401.10241, table 1
+        ("zb-h1", np.full(ranks, ranks)),  # Qi et al., arXiv 2401.10241, section 2
         ("zb-h2", np.full(ranks, 2 * ranks - 1)),
     ):
         assert peak_activations(pipeline_order(schedule, ranks, 1, micro_batches)).tolist() == peaks.tolist()
-    # Qi et al., arXiv 2405.15362: p, p / 2 and p / 3, rounded up to whole micro-batches
+    # Qi et al., arXiv 2405.15362, and the page of its authors' scheduler: p, (p + 2) // 2, (p + 4) // 3
     for schedule, most in (("zb-v", ranks), ("v-half", (ranks + 2) // 2), ("v-min", (ranks + 4) // 3)):
         assert peak_activations(pipeline_order(schedule, ranks, 2, micro_batches), 0.5).max() == most
     if ranks % 2 == 0:
@@ -322,7 +324,7 @@ def test_the_estimate_is_exact_to_a_few_thousandths_where_stages_are_equal(size,
     times = (1.0, *ratios)
     found = execute(order, *times, overlap=overlap).seconds
     is_near = order.schedule in ("v-half", "v-min") or order.micro_batches < 2 * order.ranks - 1
-    near = 0.03 if order.schedule in FOLDED and is_near else 0.02 if order.schedule == "dualpipe" else 1e-9
+    near = 0.04 if order.schedule in FOLDED and is_near else 1e-9
     assert estimate(order, times, overlap=overlap) == pytest.approx(found, rel=near)
 
 
@@ -384,3 +386,22 @@ def test_plain_and_compiled_kernels_place_weight_gradients_alike(schedule):
     assert kernels.fill_weights(plain, order.above, order.below, order.chunks, 11, limit, again)
     assert again.tobytes() == order.passes.tobytes()
     assert not kernels.fill_weights_fast(plain, order.above, order.below, order.chunks, 11, 1, again)
+
+
+# The page
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "models" / "pipelines.md"
+
+
+def test_the_table_for_choosing_is_what_the_schedules_do():
+    cells = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in PAGE.read_text("utf-8").splitlines()]
+    stated = [line for line in cells if len(line) == 6 and line[0] in SCHEDULES]
+    assert {line[0] for line in stated} == set(SCHEDULES)
+    for schedule, pieces, *numbers in stated:
+        order = pipeline_order(schedule, 8, int(pieces), 64)
+        found = execute(order, *[1 / int(pieces)] * 3)
+        held = peak_activations(order, 1 / int(pieces)).max()
+        links = order.chunks if schedule != "dualpipe" else 1
+        wanted = found.bubble_s[4], 100 * found.bubble_s[4] / found.seconds, held, 2 * links
+        assert [float(number) for number in numbers] == pytest.approx(wanted, abs=0.051), schedule

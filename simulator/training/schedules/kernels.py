@@ -254,10 +254,9 @@ def pipeline_seconds(
         waits = above * (f + b + w)
         hops = max(hops, (2 * micro_batches * above / ranks + 2 * (ranks - 2)) * hop_s)
     elif schedule in (ZB_H1, ZB_H2):
-        twice = 1.0 if schedule == ZB_H1 else 2.0
-        waits = max(above * f, above * (f + b) - min(micro_batches - 1.0, twice * above) * w)
-        if schedule == ZB_H1 or micro_batches < 2 * ranks - 1:
-            waits = max(waits, above * b + max(ranks - micro_batches, 0) * f)
+        extra = above if schedule == ZB_H1 else 2 * above  # micro-batches that W can wait for
+        waits = max(above * f, above * (f + b) - min(micro_batches - 1.0, extra) * w)
+        waits = max(waits, above * b + (ranks - min(micro_batches, extra + 1)) * f)
         hops = (4 if schedule == ZB_H1 else 1) * above * hop_s
     elif schedule == DUALPIPE:
         k = ranks // 2 - 1
@@ -295,7 +294,7 @@ def folded_seconds(schedule, p, m, busy, f, b, w, hop_s):
     elif p % 2:
         found = busy + (p - 1) * (f + 3 * b) - p * w
         found = max(found, m * (4 * f + 2 * w) + 2 * (p - 2) * f + p * (2 * b - w))
-        found = max(found, m * (4 * b + w) + 2 * p * f + (2 * p - 4) * b - (p + 1) / 2 * w)
+        found = max(found, m * 4 * b + 2 * p * f + (2 * p - 4) * b + (w if p == 3 else (m - (p + 1) / 2) * w))
     else:
         half = p / 2
         found = busy + max((p + 1) * (f - w) + (3 * p - 4) * b, (2 * p + 1) * f + (p - 4) * b - w)
