@@ -41,6 +41,7 @@ from simulator.collectives.rows.kernels import (
     pair_bandwidth,
     ranks,
     ring_bandwidth,
+    ring_latency,
     step_latency,
 )
 
@@ -338,7 +339,8 @@ def send_seconds(rows, size_bytes):
 @register_jitable
 def ring_seconds(kind, size_bytes, rows, whole, ways):
     """A ring through all ranks, the data in ``ways`` parts that go ``ways`` directions [s]."""
-    count, alpha, around, _, _ = whole
+    count, _, around, _, _ = whole
+    alpha = ring_latency(rows)
     bandwidth = ways * around
     if kind == BROADCAST:
         return pipelined_tree_seconds(size_bytes, count - 1, alpha, bandwidth)

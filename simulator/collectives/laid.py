@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_CHUNKS = 64
 """Chunks of a pipelined algorithm at most: more change a price by less than the figures are known."""
 PIPELINED = "chunks are whole here, and any part of one in the closed form"
-ACROSS = "each step has its own way here; the closed form takes the narrowest link and the longest way of all steps"
+ACROSS = "each step has its own way here; the closed form takes the narrowest link and the mean or the longest way"
 IN_TURN = (
     "levels take turns and no switch reduces here; in the closed form chunks overlap levels, and switches may reduce"
 )

@@ -146,9 +146,12 @@ def test_pods_of_a_torus_give_every_rank_every_contribution_once(kind):
 
 
 def test_rings_leave_every_node_by_all_its_ports():
-    """Two nodes of eight: a ring for each port, so that 16 chips keep at least the rate of the closed form."""
+    """Two nodes of eight: a ring for each port, so that 16 chips keep the rate of the closed form.
+
+    Each of 30 rounds ends with its slowest step here, where the closed form has what a part needs on its way round.
+    """
     found = flow("all-reduce", GIB, "hgx-h100", 16, algorithm="ring")
-    assert found.closed_s * 0.85 < found.seconds <= found.closed_s
+    assert found.closed_s * 0.85 < found.seconds <= found.closed_s + 30 * 20e-6
 
 
 @pytest.mark.parametrize(

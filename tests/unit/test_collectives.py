@@ -429,3 +429,20 @@ def test_a_network_whose_switches_reduce_takes_each_buffer_up_once_and_its_part_
         assert reduced < 1.1 * least + 1e-3
     for kind in set(KINDS) - {"all-reduce"}:
         assert price(kind, size, with_sharp).seconds == price(kind, size, without).seconds
+
+
+def test_a_ring_through_nodes_leaves_each_of_them_once():
+    # 4 nodes of 8: of 31 steps 3 go from node to node, at 10 us, and 28 stay inside, at 1 us
+    rows = switches((8, 400e9, 0.0), (4, 50e9, 0.0))
+    rows[:, START] = 1e-6, 10e-6
+    assert seconds("all-gather", "ring", 1e-6, rows) == pytest.approx(28e-6 + 30e-6)
+    assert seconds("all-gather", "ring", 1e-6, rows[:1]) == pytest.approx(7e-6)
+
+
+def test_nccl_gathers_across_nodes_by_rings_which_pass_all_ports_of_a_node():
+    part = slice_of(topologies.machine("hgx-h100"), 16)
+    for kind in ("all-gather", "reduce-scatter"):
+        found = price(kind, 8 * 2.0**30, part)
+        assert found.algorithm == "ring"
+        # its model knows no tree for them; 365 to 370 GB/s is what its maintainers state for rings of NVLink 4
+        assert found.busbw_bytes_per_s == pytest.approx(367e9, rel=0.03)

@@ -63,6 +63,28 @@ def step_latency(rows):
 
 
 @register_jitable
+def ring_latency(rows):
+    """Mean time of a step of one ring through the whole group [s].
+
+    A part of the buffer goes from unit to unit once for each of them, and stays inside a unit in all other steps. The
+    axes of a torus are taken at their slowest.
+    """
+    on_torus = axes(rows)
+    slowest = step_latency(rows[:on_torus]) if on_torus > 0 else 0.0
+    inside = 1.0
+    for i in range(on_torus):
+        inside *= rows[i, SIZE]
+    steps = (inside - 1) * ranks(rows) / inside
+    total = steps * slowest
+    for i in range(on_torus, rows.shape[0]):
+        inside *= rows[i, SIZE]
+        here = (rows[i, SIZE] - 1) * ranks(rows) / inside
+        total += here * (rows[i, START] + rows[i, LATENCY])
+        steps += here
+    return total / steps
+
+
+@register_jitable
 def ring_bandwidth(rows):
     """Rate of one ring through the whole group [B/s].
 
