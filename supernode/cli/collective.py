@@ -109,7 +109,7 @@ def collective(
         typer.Option(
             rich_help_panel=EXPERTS,
             autocompletion=libraries,
-            help="Library of exchange, as in `catalogue list exchange`.  [default: the usual one on these links]",
+            help="Library of exchange, such as deepep-v1 or uccl-ep.  [default: the usual one on these links]",
         ),
     ] = "",
     mode: Annotated[

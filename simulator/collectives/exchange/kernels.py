@@ -331,6 +331,15 @@ def exchange_seconds(
     depth = subgroup(levels, stride, ranks, rows)
     if depth < 0:
         return math.inf, math.inf
+    return exchange_in_group(
+        tokens, hidden, top_k, experts, ranks, dispatch_bytes, combine_bytes, skew, rows[:depth], library
+    )
+
+
+@register_jitable
+def exchange_in_group(tokens, hidden, top_k, experts, ranks, dispatch_bytes, combine_bytes, skew, rows, library):
+    """The same where ``rows`` (levels, COLUMNS) of the group have been cut already, as for many exchanges in one."""
+    depth = rows.shape[0]
     busiest = max(1.0, min(skew, ranks))
     copies = min(top_k * busiest, max(1.0, min(top_k, experts / ranks)) * ranks)
     out_per_byte = 0.0
