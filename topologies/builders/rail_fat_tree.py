@@ -176,14 +176,14 @@ def join_arrays(machine: Fabric, machines: int, fabric: RailFatTree, draw: Draw 
         for chip in _served(rail, fabric, members)
     ]
     users, used = np.array(served).T
-    own, nics = [], []
+    inside, nics = [], []
     for each in range(machines):
-        inside = wiring.copy(machine, [f"{each}/{name}" for name in machine.nodes])
-        nic = wiring.add("nic", [f"{each}/nic{node}-{rail}" for node in range(len(nodes)) for rail in ports])
-        wiring.join(inside[users], nic[used], bus)
-        own += [inside, nic]
-        nics.append(nic)
-    by_rail = np.concatenate(nics).reshape(-1, fabric.ports).T
+        inside.append(wiring.add_like(machine, [f"{each}/{name}" for name in machine.nodes]))
+        nics.append(wiring.add("nic", [f"{each}/nic{node}-{rail}" for node in range(len(nodes)) for rail in ports]))
+    within, between = np.array(inside), np.array(nics)
+    wiring.join_like(machine, within)
+    wiring.join(within[:, users], between[:, used], bus)
+    by_rail = between.reshape(-1, fabric.ports).T
     to_spines, to_cores = (np.array(rows, dtype=np.int64).reshape(-1, 3).T for rows in _ups(tree))
     leaves, spines = [], []
     for rail in ports:
@@ -195,7 +195,7 @@ def join_arrays(machine: Fabric, machines: int, fabric: RailFatTree, draw: Draw 
             wiring.join(lows[low], tops[top], port, links)
         leaves.append(leaf)
         spines.append(spine)
-    half = own[: machines // 2 * 2]
+    half = within[: machines // 2], between[: machines // 2]
     for name, (near, far) in _sides(machines // 2 * len(nodes), tree).items():
         wiring.cut(name, *half, *(each[:near] for each in leaves), *(each[:far] for each in spines))
     is_alike = machine.is_vertex_transitive and _looks_alike(fabric, len(nodes), tree)

@@ -6,7 +6,6 @@ field; tests hold the two to each other. What only graphs carry (media, racks, r
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
     Block = tuple[str, int, Sequence[str]]
 
 Look = tuple[str, int]
-_NO_EDGES = Edges(
-    tails=np.zeros(0, dtype=np.int64),
-    heads=np.zeros(0, dtype=np.int64),
-    bandwidth_bytes_per_s=np.zeros(0),
-    links=np.zeros(0, dtype=np.int64),
-    latency_s=np.zeros(0),
-    scale_out=np.zeros(0, dtype=np.bool_),
-    classes=np.zeros(0, dtype=np.int64),
-)
 
 
 class Wiring:
@@ -40,7 +30,8 @@ class Wiring:
         self.name = name
         self._names: list[str] = []
         self._looks: list[Look] = []
-        self._edges = [_NO_EDGES]
+        self._edges: list[tuple[Numbers, Numbers, Numbers, Numbers]] = []
+        self._rates: list[tuple[float, float, bool]] = []
         self._classes: dict[object, int] = {}
         self._cuts: dict[str, tuple[Numbers, ...]] = {}
 
@@ -81,46 +72,37 @@ class Wiring:
         tails, heads = (np.ravel(ends).astype(np.int64) for ends in np.broadcast_arrays(tails, heads))
         if not len(tails):
             return
-        is_outside, count = attributes["domain"] == "scale_out", len(tails)
+        is_outside = attributes["domain"] == "scale_out"
         plane = -1 if is_outside else attributes["plane"]  # chips of a node use rails by turns
         looks = (plane, *sorted((self._looks[tails[0]], self._looks[heads[0]])))
-        rate = float(attributes["bandwidth_bytes_per_s"])
+        rate, latency_s = float(attributes["bandwidth_bytes_per_s"]), float(attributes["latency_s"])
         if links is None:
-            each, which = np.array([attributes["links"]]), np.zeros(count, dtype=np.int64)
+            each, which = np.array([attributes["links"]]), np.zeros(len(tails), dtype=np.int64)
         else:
             each, which = np.unique(links, return_inverse=True)
-        self._edges.append(
-            Edges(
-                tails=tails,
-                heads=heads,
-                bandwidth_bytes_per_s=np.full(count, rate),
-                links=each[which],
-                latency_s=np.full(count, float(attributes["latency_s"])),
-                scale_out=np.full(count, is_outside),
-                classes=self._numbers_of([(*looks, rate, links) for links in each.tolist()])[which],
-            )
-        )
+        classes = self._numbers_of([(*looks, rate, count) for count in each.tolist()])
+        self._edges.append((tails, heads, each[which], classes[which]))
+        self._rates.append((rate, latency_s, is_outside))
 
-    def copy(self, whole: Fabric, names: Sequence[str]) -> Numbers:
-        """Add all nodes and edges of a fabric that is laid already, under other names: the numbers of its nodes."""
+    def add_like(self, whole: Fabric, names: Sequence[str]) -> Numbers:
+        """Add nodes like those of a fabric that is laid already, under these names: their numbers, (names,)."""
         start = len(self._names)
         self._names += names
         self._looks += [(kind, 0) for kind in whole.kinds]
-        source = sources(whole)
-        entries = np.flatnonzero(source < whole.indices)
-        own, which = np.unique(whole.classes[entries], return_inverse=True)
-        self._edges.append(
-            Edges(
-                tails=start + source[entries],
-                heads=start + whole.indices[entries],
-                bandwidth_bytes_per_s=whole.bandwidth_bytes_per_s[entries],
-                links=whole.links[entries],
-                latency_s=whole.latency_s[entries],
-                scale_out=whole.scale_out[entries],
-                classes=self._numbers_of([(whole.name, each) for each in own.tolist()])[which],
-            )
-        )
         return start + np.arange(len(names))
+
+    def join_like(self, whole: Fabric, copies: Numbers) -> None:
+        """Join nodes as those of a fabric that is laid already; ``copies`` (copies, nodes) are the numbers of each."""
+        source = sources(whole)
+        once = np.flatnonzero(source < whole.indices)
+        rows = np.stack((whole.bandwidth_bytes_per_s, whole.latency_s, whole.scale_out), axis=1)[once]
+        rates, which = np.unique(rows, axis=0, return_inverse=True)
+        for index, (rate, latency_s, is_outside) in enumerate(rates.tolist()):
+            own = once[which.ravel() == index]
+            classes = self._numbers_of([(whole.name, each) for each in whole.classes[own].tolist()])
+            links, numbers = (np.tile(column, len(copies)) for column in (whole.links[own], classes))
+            self._edges.append((copies[:, source[own]].ravel(), copies[:, whole.indices[own]].ravel(), links, numbers))
+            self._rates.append((rate, latency_s, bool(is_outside)))
 
     def _numbers_of(self, classes: Sequence[object]) -> Numbers:
         """The numbers of these classes of edges, new ones counted on."""
@@ -133,8 +115,10 @@ class Wiring:
 
     def fabric(self, *, is_vertex_transitive: bool = True, coordinates: Numbers | None = None) -> Fabric:
         """All that was added and joined."""
-        columns = [field.name for field in dataclasses.fields(Edges)]
-        edges = {name: np.concatenate([getattr(each, name) for each in self._edges]) for name in columns}
+        columns = zip(*self._edges, strict=True) if self._edges else [[np.zeros(0, dtype=np.int64)]] * 4
+        tails, heads, links, classes = (np.concatenate(column) for column in columns)
+        sizes = [len(edges[0]) for edges in self._edges]
+        rates, delays, outside = np.array(self._rates).reshape(-1, 3).T
         cuts = {}
         for cut, members in self._cuts.items():
             cuts[cut] = np.zeros(len(self._names), dtype=np.bool_)
@@ -144,7 +128,15 @@ class Wiring:
             self.name,
             tuple(self._names),
             tuple(kind for kind, _ in self._looks),
-            Edges(**edges),
+            Edges(
+                tails=tails,
+                heads=heads,
+                bandwidth_bytes_per_s=np.repeat(rates, sizes),
+                links=links,
+                latency_s=np.repeat(delays, sizes),
+                scale_out=np.repeat(outside.astype(np.bool_), sizes),
+                classes=classes,
+            ),
             cuts=cuts,
             is_vertex_transitive=is_vertex_transitive,
             coordinates=coordinates,
