@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from simulator.errors import InputError, InternalError
 from simulator.plan import SCHEDULES
+from simulator.training.memory.kernels import in_flight
 from simulator.training.schedules import Order, check_schedule, execute, kernels, peak_activations, pipeline_order
 from simulator.training.schedules.folded import PERIOD, block_starts
 from simulator.training.schedules.passes.kernels import BACKWARD, FORWARD, INPUT, MICRO, PAIRED, WEIGHT
@@ -405,3 +406,18 @@ def test_the_table_for_choosing_is_what_the_schedules_do():
         links = order.chunks if schedule != "dualpipe" else 1
         wanted = found.bubble_s[4], 100 * found.bubble_s[4] / found.seconds, held, 2 * links
         assert [float(number) for number in numbers] == pytest.approx(wanted, abs=0.051), schedule
+
+
+# Beside the memory of a search
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_what_a_search_takes_for_the_activations_of_a_rank_is_the_peak_of_its_order(schedule):
+    for order in orders(schedule):
+        if order.ranks == 1:  # not a pipeline: gradients are added up micro-batch by micro-batch
+            continue
+        size = (SCHEDULES.index(schedule), order.ranks, order.virtual_stages, order.micro_batches)
+        taken = [in_flight(*size, rank) for rank in range(order.ranks)]
+        held = peak_activations(order, 1 / order.virtual_stages)
+        assert max(taken) == pytest.approx(max(held)), order
+        assert (np.array(taken) >= held - 1e-9).all(), order
