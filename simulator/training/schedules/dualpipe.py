@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Rank:
-    """The passes of one rank as they are written down; the first direction is that whose end is nearer."""
+    """The passes of one rank of the first half as they are written down."""
 
     micro_batches: int
-    first: int
     rows: list[tuple[int, int, int]] = field(default_factory=list)
     forwards: list[int] = field(default_factory=lambda: [0, 0])
     backwards: list[int] = field(default_factory=lambda: [0, 0])
@@ -45,25 +44,25 @@ class _Rank:
         self.backward(backward)
 
     def _next(self, counts: list[int], direction: int) -> tuple[int, int]:
-        chunk = direction ^ self.first
-        counts[chunk] += 1
-        return chunk, counts[chunk] - 1 + chunk * self.micro_batches // 2
+        counts[direction] += 1
+        return direction, counts[direction] - 1 + direction * self.micro_batches // 2
 
 
 def dualpipe_passes(ranks: int, micro_batches: int) -> NDArray[np.int32]:
     """The passes of dualpipe, (ranks, 3 x micro-batches, 3), ending in rows of kind NOTHING."""
     passes = np.full((ranks, 3 * micro_batches, 3), NOTHING, np.int32)
-    for rank in range(ranks):
-        rows = _rank_passes(rank, ranks, micro_batches)
+    for rank in range(ranks // 2):
+        rows = np.array(_rank_passes(rank, ranks, micro_batches))
         passes[rank, : len(rows)] = rows
+        kind, chunk, micro = rows.T  # the other half of the ranks does the same for the other direction
+        mirrored = np.stack([kind, 1 - chunk, (micro + micro_batches // 2) % micro_batches], axis=1)
+        passes[ranks - 1 - rank, : len(rows)] = mirrored
     return passes
 
 
-def _rank_passes(rank: int, ranks: int, micro_batches: int) -> list[tuple[int, int, int]]:
-    half = ranks // 2
-    outer = min(rank, ranks - 1 - rank)  # ranks between this one and its end of the pipeline
-    inner = half - 1 - outer
-    write = _Rank(micro_batches, first=int(rank >= half))
+def _rank_passes(outer: int, ranks: int, micro_batches: int) -> list[tuple[int, int, int]]:
+    inner = ranks // 2 - 1 - outer  # ranks between this one and the middle
+    write = _Rank(micro_batches)
     for _ in range(2 * inner):
         write.forward(0)
     for _ in range(outer + 1):
