@@ -27,7 +27,9 @@ def validate(
             "--cases", metavar="FILE.csv", help="Measured rows; again for more files. None: the published ones."
         ),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="Only collective, training, inference or scheduling rows.")] = "",
+    kind: Annotated[
+        str, typer.Option("--kind", help="Only collective, training, inference, scheduling or kernels rows.")
+    ] = "",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write validation.json and the scatter plot here.")
     ] = None,

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 MARKERS = "os^DvP*X<>hpd8"
 TOLERANCE = 0.2
+MOST_NAMED = 30
+"""More families than this are not named beside their points."""
 NAMES = {
     ("collective", "s"): "time of a collective [s]",
     ("collective", "B/s"): "bus bandwidth [B/s]",
+    ("kernels", "s"): "time of a kernel [s]",
     ("training", "s"): "time of a training step [s]",
     ("training", "FLOP/s/chip"): "FLOP rate of training [FLOP/s a chip]",
     ("training", "tokens/s/chip"): "training [tokens/s a chip]",
@@ -91,7 +94,8 @@ def plot_validation(rows: Sequence[Row], *, ax: Axes, families: Sequence[str] = 
     ax.set_ylabel(f"predicted {quantity}")
     ax.set_title(f"{kind}: {len(rows)} rows", fontsize=10)
     ax.grid(visible=True, which="major", linewidth=0.3)
-    ax.legend(fontsize=7, loc="upper left")
+    if len(families) <= MOST_NAMED:
+        ax.legend(fontsize=7, loc="upper left")
     return ax
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import InputError
-from supernode.validation.columns import FORMATS, Column, Format, Kind
+from supernode.validation.columns import FORMATS, KERNELS, Column, Format, Kind
 
 LARGEST_BYTES = 32 << 20
 MOST_ROWS = 100_000
@@ -77,6 +77,13 @@ def read_cases(path: Path) -> list[Case]:
     if not cases:
         raise InputError("has a header and no rows", where=name, remedy="add a line for each measurement")
     return cases
+
+
+def holds_kernels(path: Path) -> bool:
+    """Whether the columns of a file are those of timed kernels on one chip."""
+    name = str(path)
+    header = next(_records(_read(path), name), (1, [""]))[1]
+    return any({title.strip() for title in header}.issuperset(form.marks) for form in KERNELS)
 
 
 def _read(path: Path) -> str:

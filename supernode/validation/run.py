@@ -10,7 +10,7 @@ from pathlib import Path
 from simulator.errors import InputError, InternalError, unknown_name
 from supernode.validation import collective, kernels, training
 from supernode.validation.answers import Refused, Row, judged
-from supernode.validation.cases import Case, clean, read_cases
+from supernode.validation.cases import Case, clean, holds_kernels, read_cases
 from supernode.validation.columns import KINDS, Kind
 
 PREDICTORS = {"collective": collective, "training": training, "kernels": kernels}
@@ -18,6 +18,7 @@ PREDICTORS = {"collective": collective, "training": training, "kernels": kernels
 
 DATA = "SUPERNODE_DATA"
 REFERENCE = ("reference/measured-comm.csv", "reference/measured-training.csv")
+REFERENCE_KERNELS = "reference/kernel-*.csv"
 SEED = 0
 
 
@@ -37,11 +38,19 @@ def published() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "benchmarks" / "published"
 
 
-def default_files() -> list[Path]:
-    """The project's own cases, and the reference data in the folder that ``SUPERNODE_DATA`` names, if it is there."""
-    files = sorted(published().glob("*.csv"))
-    if folder := os.environ.get(DATA):
-        files += [path for name in REFERENCE if (path := Path(folder) / name).is_file()]
+def default_files(kind: str = "") -> list[Path]:
+    """The project's own cases, and the reference data in the folder that ``SUPERNODE_DATA`` names, if it is there.
+
+    Timed kernels are thousands and stand in files of their own, which are read only where they are asked for.
+    """
+    folder = os.environ.get(DATA)
+    if kind == "kernels":
+        found = sorted(Path(folder).glob(REFERENCE_KERNELS)) if folder else []
+        files = [path for path in found if holds_kernels(path)] or sorted((published() / "kernels").glob("*.csv"))
+    else:
+        files = sorted(published().glob("*.csv"))
+        if folder:
+            files += [path for name in REFERENCE if (path := Path(folder) / name).is_file()]
     if not files:
         raise InputError("no case files come with this installation", remedy="name some with --cases FILE.csv")
     return files
@@ -69,7 +78,7 @@ def validate(
     """
     if kind and kind not in KINDS:
         raise unknown_name("kind of case", kind, KINDS, where="--kind")
-    paths = list(files) or default_files()
+    paths = list(files) or default_files(kind)
     cases, repeated = _unique(case for path in paths for case in read_cases(path))
     cases = [case for case in cases if not kind or case.kind == kind]
     if not cases:

@@ -11,7 +11,7 @@ import topologies
 from simulator.compute import kernels
 from simulator.compute.chip import chip_row
 from simulator.figures import Draw
-from supernode.validation import predict, read_cases, validate
+from supernode.validation import default_files, predict, read_cases, validate
 from supernode.validation.experts import loads
 from supernode.validation.kernels import CHIPS, chip_of, kernel_of, seconds_of
 
@@ -236,3 +236,21 @@ def test_products_that_were_never_fitted_are_predicted_within_an_eighth(shared_d
     for family in ("product a100", "product h100"):
         errors = [abs(row.error) for row in found.rows if row.status == "ok" and row.case.family.strip() == family]
         assert statistics.median(errors) <= 0.13
+
+
+def test_kernels_are_validated_by_the_shipped_tables_or_those_of_the_reference(monkeypatch, shared_data):
+    monkeypatch.delenv("SUPERNODE_DATA")
+    names = ["decode.csv", "experts.csv", "latent.csv", "prefill.csv", "products.csv"]
+    assert [path.name for path in default_files("kernels")] == names
+    monkeypatch.setenv("SUPERNODE_DATA", str(shared_data))
+    found = default_files("kernels")
+    assert {"kernel-gemm.csv", "kernel-moe.csv", "kernel-vidur-gemm.csv"} <= {path.name for path in found}
+    assert not {"kernel-collective.csv", "kernel-deepep-ll.csv"} & {path.name for path in found}
+
+
+def test_shipped_kernels_may_be_fitted_and_are_predicted(monkeypatch):
+    monkeypatch.delenv("SUPERNODE_DATA", raising=False)
+    found = validate(kind="kernels")
+    assert len(found.rows) >= 700
+    assert {row.case.split for row in found.rows} == {"calibrate"}
+    assert statistics.median(abs(row.error) for row in found.rows if row.status == "ok") <= 0.12
