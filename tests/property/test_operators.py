@@ -145,16 +145,19 @@ def test_small_heads_reach_less_of_the_rate_as_their_softmax_is_as_long():
     assert [share(size) for size in (64, 128, 256)] == pytest.approx([1 / 2, 2 / 3, 4 / 5], rel=1e-9)
 
 
-def test_flash_attention_3_reaches_its_published_rates_within_a_tenth():
-    """Shah et al., arXiv 2407.08608, figure 5: 16,384 causal keys, heads of 128, about 650 TFLOP/s forward on H100.
+def test_heads_of_64_lose_against_128_what_flash_attention_3_loses():
+    """Shah et al., arXiv 2407.08608, figure 5: 497 against 648 TFLOP/s over 16,384 keys on H100.
 
-    The kernels fitted are those of a serving library, which reach less than the authors' own.
+    Of the rates themselves the serving library of the kernel tables reaches less than the authors' own kernels.
     """
     chip = row(is_sustained=False)
-    tokens, heads = 16384, 16
-    seconds = kernels.attention_forward_seconds(1, tokens, tokens / 2, heads, 128, 128, 2 * 128 * heads, chip)
-    rate = 4 * tokens * tokens / 2 * heads * 128 / seconds
-    assert 0.75 * 650e12 < rate < 1.0 * 650e12
+
+    def rate(size, heads):
+        seconds = kernels.attention_forward_seconds(1, 16384, 16384, heads, size, size, 2 * size * heads, chip)
+        return 4 * 16384 * 16384 * heads * size / seconds
+
+    assert rate(64, 32) / rate(128, 16) == pytest.approx(497 / 648, rel=0.05)
+    assert 0.8 * 648e12 < rate(128, 16) < 648e12
 
 
 @given(rows(), st.integers(1, 2048), st.integers(1, 131072))
