@@ -204,6 +204,7 @@ class TrainingStack(Entry, frozen=True):
     reduce_dtype : in which gradients are reduced where a plan does not say
     is_whole_program : a compiler sees the whole step: parameters are kept once, in four bytes, narrowed where they are
         used, gathered and reduced matrix by matrix, and the softmax of the logits is part of the products that need it
+    keeps_master : the optimizer keeps a four-byte copy of narrower parameters; else it works on them as they are
     """
 
     tensor_exposed: Ratio
@@ -223,6 +224,7 @@ class TrainingStack(Entry, frozen=True):
     memory_reserve: Ratio
     loss: Loss = "fused"
     is_whole_program: bool = False
+    keeps_master: bool = True
     attention: AttentionKernels = "own"
     zero: Annotated[int, msgspec.Meta(ge=0, le=3)] = 1
     reduce_dtype: Dtype = "fp32"

@@ -94,6 +94,7 @@ def training_arrays(
             draw(part.machine.software.collective_launch),
             LOSSES.index(shares.loss),
             shares.is_whole_program,
+            shares.keeps_master,
         ]
     )
     work = np.array([sequence, batch, skew], dtype=np.float64)

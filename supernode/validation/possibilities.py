@@ -193,6 +193,8 @@ def _spread(
                 recompute=recompute,
                 sequence_parallel=case.count("sp") != 0,
                 adapters=has_adapters(case),
+                offload="activations" if "offload" in case.text("recompute").lower() else "none",
+                gather_dtype=dtype if dtype == "fp8" else "bf16",  # as the recipes of fp8 training have it
                 reduce_dtype=stack.training.reduce_dtype if stack.training else "fp32",
                 dtype=dtype,
             )

@@ -217,8 +217,8 @@ def test_a_model_that_fits_on_no_plan_says_what_it_needs_and_what_there_is(super
     assert "fits on no plan" in out
     needed, _, available = out.partition("needed")
     assert needed.split()[-1] in {"TB", "GB"}
-    # 80 GB of memory less the 8 % that the stack reserves
-    assert "73.6 GB available" in available
+    # the 81,559 MiB that the driver reports less the 8 % that the stack reserves
+    assert "78.68 GB available" in available
 
 
 def test_a_model_that_fits_on_no_plan_says_so_in_json_too(supernode):

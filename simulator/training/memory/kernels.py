@@ -46,6 +46,7 @@ from simulator.training.rows.kernels import (
     HEAD,
     HEADS,
     HIDDEN,
+    KEEPS_MASTER,
     KIND,
     KV_VALUES,
     LAST_LAYERS,
@@ -119,80 +120,104 @@ LOSS_CHUNKS = 8.0
 IN_PLACE = 2.0  # layers that are on the chip at once: the one that computes and the one that comes or goes
 
 
-@register_jitable
-def stage_layers(counts, plan, stage):
-    """Layers of a pipeline rank, and how many of them hold experts [1].
+# how a schedule lays a model on the ranks of a pipeline
+STRAIGHT, FOLDED, DOUBLE = range(3)  # once; there and back, so that the first rank has the last layers too; both ways
 
-    What the plan leaves open is as even as it goes: ranks in the middle get one more before the first does, and the
-    last, which has the logits, never. The layers before the first with experts are the first of the model.
+
+@register_jitable
+def pipeline_layout(counts, plan):
+    """How the layers lie on the ranks of the pipeline, as numbers that :func:`layers_of_rank` takes.
+
+    (ranks, layers of the first rank, of the others before the last, how many of those have one more, layers of the
+    last, chunks of a rank; leading layers without experts, share with experts of the rest; STRAIGHT, FOLDED or DOUBLE).
+    What the plan leaves open is as even as it goes: ranks in the middle get one more before the first does, the last,
+    which has the logits, never.
     """
     layers, pipeline, first, last = counts[MODEL_LAYERS], plan[PIPELINE], plan[FIRST_LAYERS], plan[LAST_LAYERS]
-    others = max(pipeline - (first > 0) - (last > 0), 1.0)
-    each = math.floor((layers - first - last) / others)
-    extra = layers - first - last - each * others
-    start, own = 0.0, layers
+    schedule = plan[SCHEDULE]
+    shape = STRAIGHT
     if pipeline > 1:
-        opening = first if first > 0 else each + (extra > pipeline - 2)
-        closing = last if last > 0 else each
-        if stage == 0:
-            own = opening
-        else:
-            start = opening + (stage - 1) * each + min(stage - 1.0, extra)
-            own = closing if stage == pipeline - 1 else each + (stage <= extra)
-    if counts[MOE_LAYERS] == 0:
-        return own, 0.0
-    chunks = max(plan[VIRTUAL], 2.0 if is_folded(plan) else 1.0)
-    leading = counts[FIRST_DENSE]
-    dense = min(max(leading - start / chunks, 0.0), own / chunks)
-    return own, (own - dense) * counts[MOE_LAYERS] / (layers - leading)
+        if schedule in (ZB_V, V_HALF, V_MIN):
+            shape = FOLDED
+        elif schedule == DUALPIPE:
+            shape = DOUBLE
+    others = max(pipeline - (first > 0) - (last > 0), 1.0)
+    left = layers - first - last
+    each = math.floor(left / others)
+    extra = left - each * others
+    if first == 0:
+        first = layers if pipeline == 1 else each + (extra > pipeline - 2)
+    if last == 0:
+        last = each
+    chunks = max(plan[VIRTUAL], 2.0) if shape == FOLDED else plan[VIRTUAL]
+    share = counts[MOE_LAYERS] / (layers - counts[FIRST_DENSE]) if counts[MOE_LAYERS] > 0 else 0.0
+    return pipeline, first, each, extra, last, chunks, counts[FIRST_DENSE], share, shape
 
 
 @register_jitable
-def middle_stage(counts, plan):
-    """The first rank after the first of the pipeline whose layers all hold experts where the model has them [1]."""
+def layers_of_rank(layout, stage):
+    """Layers of one stage of the pipeline, and how many of them hold experts [1]."""
+    pipeline, first, each, extra, last, chunks, leading, share, _ = layout
+    start, own = 0.0, first
+    if stage > 0:
+        start = first + (stage - 1) * each + min(stage - 1.0, extra)
+        own = last if stage == pipeline - 1 else each + (stage <= extra)
+    dense = 0.0
+    if start < leading * chunks:  # the first chunk of the rank begins before the first layer with experts
+        dense = min(leading - start / chunks, own / chunks)
+    return own, (own - dense) * share
+
+
+@register_jitable
+def held_layers(layout, stage):
+    """Layers that a rank of the pipeline holds, and how many with experts [1]: DualPipe keeps two stages on each."""
+    layers, moe_layers = layers_of_rank(layout, stage)
+    if layout[8] == DOUBLE:
+        more, more_moe = layers_of_rank(layout, layout[0] - 1 - stage)
+        return layers + more, moe_layers + more_moe
+    return layers, moe_layers
+
+
+@register_jitable
+def rank_layers(counts, plan, stage):
+    """Layers that a rank of the pipeline holds, and how many of them with experts [1]."""
+    return held_layers(pipeline_layout(counts, plan), stage)
+
+
+@register_jitable
+def middle_of(layout):
+    """A rank of the pipeline after the first, as early as leading layers without experts allow, that has none [1]."""
+    pipeline, first, each, _, _, chunks, leading, _, _ = layout
     stage = 1.0
-    if counts[MOE_LAYERS] > 0:
-        while stage < plan[PIPELINE] - 2:
-            layers, moe_layers = stage_layers(counts, plan, stage)
-            if moe_layers * (counts[MODEL_LAYERS] - counts[FIRST_DENSE]) >= layers * counts[MOE_LAYERS]:
-                break
-            stage += 1
-    return min(stage, plan[PIPELINE] - 1)
+    if first < leading * chunks:
+        stage += math.ceil((leading * chunks - first) / max(each, 1.0))
+    return min(stage, pipeline - 1.0)
 
 
 @register_jitable
-def is_folded(plan):
-    """Whether the last layers lie on the rank of the first: the schedules that go there and back (V)."""
-    return plan[PIPELINE] > 1 and (plan[SCHEDULE] in (ZB_V, V_HALF, V_MIN))
-
-
-@register_jitable
-def in_flight(plan, micro_batches, stage):
-    """Micro-batches whose activations a pipeline rank holds at the peak, in those of its layers [1].
+def in_flight(schedule, pipeline, virtual, micro_batches, stage):
+    """Micro-batches whose activations a rank of the pipeline holds at the peak, in those of its layers [1].
 
     GPipe: all. 1F1B: p - i of rank i, interleaved (2 (p - i - 1) + (v - 1) p + 1) / v (Korthikanti et al., arXiv
     2205.05198, section 4.2.3). ZB-H1 p, ZB-H2 2 p - 1, ZB-V p (Qi et al., arXiv 2401.10241, sections 2 and 6), V-half
-    p / 2 + 1, V-min (p + 4) / 3 (arXiv 2405.15362), DualPipe p + 1 (DeepSeek-V3, arXiv 2412.19437, table 2).
+    p / 2 + 1, V-min (p + 4) / 3 (arXiv 2405.15362), DualPipe p + 1 (DeepSeek-V3, arXiv 2412.19437, table 2). They are
+    what the order tables of :mod:`simulator.training.schedules` hold when they are run.
     """
-    pipeline, virtual, schedule = plan[PIPELINE], plan[VIRTUAL], plan[SCHEDULE]
+    held = pipeline * 1.0
     if pipeline == 1:
         return 1.0
     if schedule == GPIPE:
-        held = micro_batches
+        held = micro_batches * 1.0
     elif schedule == ONE_F_ONE_B:
-        held = pipeline - stage
-        if virtual > 1:
-            held = (2 * (pipeline - stage - 1) + (virtual - 1) * pipeline + 1) / virtual
+        held = (2 * (pipeline - stage - 1) + (virtual - 1) * pipeline + 1) / virtual if virtual > 1 else held - stage
     elif schedule == ZB_H2:
-        held = 2 * pipeline - 1
+        held = 2.0 * pipeline - 1
     elif schedule == V_HALF:
         held = math.floor(pipeline / 2) + 1.0
     elif schedule == V_MIN:
-        held = math.floor((pipeline + 4) / 3)
+        held = math.floor((pipeline + 4) / 3) * 1.0
     elif schedule == DUALPIPE:
-        held = pipeline + 1
-    else:
-        held = pipeline
+        held = pipeline + 1.0
     return min(held, micro_batches)
 
 
@@ -212,16 +237,6 @@ def shard_ranks(plan):
 
 
 @register_jitable
-def rank_layers(counts, plan, stage):
-    """Layers that a pipeline rank holds, those with experts among them [1]; DualPipe keeps two ranks' on each."""
-    layers, moe_layers = stage_layers(counts, plan, stage)
-    if plan[PIPELINE] > 1 and plan[SCHEDULE] == DUALPIPE:
-        more, more_moe = stage_layers(counts, plan, plan[PIPELINE] - 1 - stage)
-        return layers + more, moe_layers + more_moe
-    return layers, moe_layers
-
-
-@register_jitable
 def layer_parameters(counts, plan):
     """Parameters of a mean layer on one chip before ZeRO [1]: (dense, experts of a layer that has them)."""
     experts = counts[EXPERT_PARAMETERS] / (plan[EXPERT] * plan[EXPERT_TENSOR])
@@ -229,34 +244,34 @@ def layer_parameters(counts, plan):
 
 
 @register_jitable
-def stage_parameters(counts, plan, stage):
-    """Parameters of a pipeline rank on one chip before ZeRO [1]: (dense with its share of the embedding, experts).
+def tables_of_rank(layout, table, tables, stage):
+    """Parameters of the embedding and the output matrix on a rank of the pipeline [1]; each of ``table``.
 
-    The first rank holds the embedding and the last the output matrix, a copy of the embedding where both are tied;
-    where the pipeline turns back, the first holds both.
+    The first rank holds the embedding and the last the output matrix, a copy of the embedding where both are tied. One
+    rank that has both (of ``tables``) keeps them once if tied.
     """
-    per_layer, per_expert_layer = layer_parameters(counts, plan)
-    layers, moe_layers = rank_layers(counts, plan, stage)
-    pipeline, table = plan[PIPELINE], counts[VOCAB] * counts[HIDDEN] / plan[TENSOR]
+    pipeline, shape = layout[0], layout[8]
     is_first, is_last = stage == 0, stage == pipeline - 1
-    if pipeline == 1 or is_folded(plan):
-        tables = counts[EMBEDDING] / plan[TENSOR] if is_first else 0.0
-    elif plan[SCHEDULE] == DUALPIPE:
-        tables = 2 * table if is_first or is_last else 0.0
-    else:
-        tables = table if is_first or is_last else 0.0
-    return layers * per_layer + tables, moe_layers * per_expert_layer
+    if pipeline == 1 or shape == FOLDED:
+        return tables if is_first else 0.0
+    if not is_first and not is_last:
+        return 0.0
+    return 2 * table if shape == DOUBLE else table
 
 
 @register_jitable
 def held_parameters(counts, plan):
     """Parameters of the fullest rank of the pipeline on one chip before ZeRO [1]: (dense, experts)."""
-    dense, experts = stage_parameters(counts, plan, 0.0)
-    for stage in (1.0, middle_stage(counts, plan), plan[PIPELINE] - 1.0):
-        if 0 < stage < plan[PIPELINE]:
-            other, other_experts = stage_parameters(counts, plan, stage)
-            if other + other_experts > dense + experts:
-                dense, experts = other, other_experts
+    layout = pipeline_layout(counts, plan)
+    per_layer, per_expert_layer = layer_parameters(counts, plan)
+    table, tables = counts[VOCAB] * counts[HIDDEN] / plan[TENSOR], counts[EMBEDDING] / plan[TENSOR]
+    dense, experts = 0.0, 0.0
+    for stage in (0.0, middle_of(layout), layout[0] - 1.0):
+        layers, moe_layers = held_layers(layout, stage)
+        held = layers * per_layer + tables_of_rank(layout, table, tables, stage)
+        held_experts = moe_layers * per_expert_layer
+        if held + held_experts > dense + experts:
+            dense, experts = held, held_experts
     return dense, experts
 
 
@@ -400,147 +415,178 @@ def buffer_bytes(counts, work, chip, plan):
 
 
 @register_jitable
-def fill_states(sizes, counts, chip, stack, plan, stage, memory):
-    """Weights, gradients and optimizer state of a pipeline rank into ``memory`` [B].
+def state_widths(chip, stack, plan):
+    """Bytes of each parameter by where it lies [B].
 
-    ZeRO (Rajbhandari et al., SC20, section 5): the optimizer's state is split from stage 1, gradients from stage 2,
-    parameters from stage 3, which then gathers the layer that computes and the next, and the output matrix, or matrix
-    by matrix under a compiler that sees the whole step. Adapters train nothing of this.
+    (of a held one: weight, quantised copy, gradient, optimizer state; of one that ZeRO leaves to this rank: weight,
+    gradient, optimizer state; of a gathered one: weight, quantised copy, gradient). ZeRO (Rajbhandari et al., SC20,
+    section 5) splits the optimizer's state from stage 1, gradients from stage 2, parameters from stage 3. Adapters
+    train nothing of this.
     """
-    dense, experts = stage_parameters(counts, plan, stage)
-    layers, moe_layers = rank_layers(counts, plan, stage)
-    of_dense, of_moe, matrix = sizes
-    dense += (layers - moe_layers) * of_dense + moe_layers * of_moe
-    ranks, expert_ranks = shard_ranks(plan)
-    held = dense + experts
-    owned = dense / ranks + experts / expert_ranks
-    per_layer, per_expert_layer = layer_parameters(counts, plan)
-    biggest = per_layer + of_dense if layers > moe_layers else 0.0
-    if moe_layers > 0:
-        biggest = max(biggest, per_layer + of_moe + per_expert_layer)
-    table = counts[VOCAB] * counts[HIDDEN] / plan[TENSOR]
-    narrow, gathered_width, reduced_width = chip[WIDTH], plan[GATHER_WIDTH], plan[REDUCE_WIDTH]
-    width = max(PARAMETER_BYTES, narrow)
-    master = MASTER_BYTES if narrow < MASTER_BYTES else 0.0
-    reduced = (width + reduced_width) * max(biggest, table)
-    gathered = IN_PLACE * biggest + table
+    narrow, gather, reduce, zero = chip[WIDTH], plan[GATHER_WIDTH], plan[REDUCE_WIDTH], plan[ZERO]
     is_whole_program = stack[WHOLE_PROGRAM] == 1
+    width = max(PARAMETER_BYTES, narrow)
+    master, moment = MASTER_BYTES if narrow < MASTER_BYTES else 0.0, plan[STATE_WIDTH]
+    if stack[KEEPS_MASTER] == 0:  # the optimizer works on parameters as they are, with moments of their width
+        master, moment = 0.0, width
+    copies = QUANTISED_COPIES * narrow if narrow < PARAMETER_BYTES else 0.0
+    gradient = reduce + width  # as it is made, and as it is reduced
     if is_whole_program:
-        biggest, width, master = matrix, MASTER_BYTES, 0.0
-        gathered, reduced = max(IN_PLACE * matrix, table), reduced_width * max(matrix, table)
-        gathered_width = max(PARAMETER_BYTES, gathered_width)
-    if plan[ZERO] >= FULLY_SHARDED:
-        memory[WEIGHTS] = width * owned
-        memory[GATHERED] = gathered_width * gathered
-        copied = biggest if is_whole_program else IN_PLACE * biggest
-    elif is_whole_program:
-        memory[WEIGHTS] = width * held
-        copied = biggest
-    elif max(gathered_width, narrow) < PARAMETER_BYTES:  # kept as they are multiplied; gradients go to the master copy
-        memory[WEIGHTS] = gathered_width * held
-        copied = held / QUANTISED_COPIES
-    else:
-        memory[WEIGHTS] = width * held
-        copied = held
-    if narrow < PARAMETER_BYTES:
-        memory[COPIES] = QUANTISED_COPIES * narrow * copied
+        width, master, copies, gradient = MASTER_BYTES, 0.0, copies / QUANTISED_COPIES, reduce
+        gather = max(PARAMETER_BYTES, gather)
+    weight, weight_copies, owned_weight, fetched, fetched_copies = width, copies, 0.0, 0.0, 0.0
+    if is_whole_program:  # narrowed where it is used
+        weight_copies, fetched_copies = 0.0, copies
+    elif gather < PARAMETER_BYTES and copies > 0:  # kept as it is multiplied; the master copy is the only wider one
+        weight, weight_copies = gather, copies / QUANTISED_COPIES
+    if zero >= FULLY_SHARDED:
+        owned_weight, fetched, fetched_copies = width, gather, copies
+        weight, weight_copies = 0.0, 0.0
+    state = master + MOMENTS * moment
+    if plan[OFFLOAD] == OFFLOAD_OPTIMIZER or plan[OFFLOAD] == OFFLOAD_BOTH:
+        state = 0.0
     if plan[ADAPTERS] == 1:
-        return
-    if plan[ZERO] >= 2:
-        memory[GRADIENTS] = reduced_width * owned
-        memory[GATHERED] += reduced
-    else:
-        memory[GRADIENTS] = reduced_width * held
-    if plan[OFFLOAD] not in (OFFLOAD_OPTIMIZER, OFFLOAD_BOTH):
-        memory[STATES] = (master + MOMENTS * plan[STATE_WIDTH]) * (owned if plan[ZERO] >= 1 else held)
+        reduce, state, gradient = 0.0, 0.0, 0.0
+    return (
+        weight,
+        weight_copies,
+        reduce if zero < 2 else 0.0,
+        state if zero < 1 else 0.0,
+        owned_weight,
+        reduce if zero >= 2 else 0.0,
+        state if zero >= 1 else 0.0,
+        fetched,
+        fetched_copies,
+        gradient if zero >= 2 else 0.0,
+    )
 
 
 @register_jitable
-def fill_activations(layer, counts, work, chip, stack, plan, stage, memory):
-    """Activations, logits and what the running layer needs besides, of a pipeline rank, into ``memory`` [B].
+def rank_states(layout, widths, model, sizes, layers, moe_layers, stage):
+    """Weights, quantised copies, gathered layers, gradients and optimizer state of a rank of the pipeline [B].
 
-    Full recompute keeps the input of a layer and makes the rest of one layer again; selective recompute makes the
-    scores of one layer again. Offloading leaves two layers' activations on the chip. The running layer needs its
+    ``model``: parameters of a layer, of its experts, of a table, of both, shares of the dense ones and of experts that
+    ZeRO leaves to a rank, whether a compiler sees the whole step. What is gathered is the layer that computes, the next
+    and the output matrix, or matrix by matrix.
+    """
+    weight, copies, gradient, state, owned_weight, owned_gradient, owned_state, fetched, fetched_copies, made = widths
+    per_layer, per_expert_layer, table, tables, own_share, own_expert_share, is_whole_program = model
+    of_dense, of_moe, matrix = sizes
+    dense_layers = layers - moe_layers
+    dense = layers * per_layer + dense_layers * of_dense + moe_layers * of_moe
+    dense += tables_of_rank(layout, table, tables, stage)
+    experts = moe_layers * per_expert_layer
+    held, owned = dense + experts, dense * own_share + experts * own_expert_share
+    biggest = max(
+        per_layer + of_dense if dense_layers > 0 else 0.0,
+        per_layer + of_moe + per_expert_layer if moe_layers > 0 else 0.0,
+    )
+    gathered = IN_PLACE * biggest + table
+    if is_whole_program:
+        biggest, gathered = matrix / IN_PLACE, max(IN_PLACE * matrix, table)
+    return (
+        weight * held + owned_weight * owned,
+        copies * held + fetched_copies * IN_PLACE * biggest,
+        fetched * gathered + made * max(IN_PLACE * biggest if is_whole_program else biggest, table),
+        gradient * held + owned_gradient * owned,
+        state * held + owned_state * owned,
+    )
+
+
+@register_jitable
+def rank_activations(layout, layer, choice, layers, moe_layers, stage):
+    """Activations, what the running layer needs besides, and logits of a rank of the pipeline [B].
+
+    ``choice``: recomputed layers or -1 for those of the rank, whether all of a layer or its scores are recomputed,
+    whether activations are offloaded, the input of a layer [B], schedule, virtual stages, micro-batches, bytes of a
+    logit. Full recompute keeps the input of a layer and makes the rest of one layer again; selective recompute makes
+    the scores of one layer again. Offloading leaves two layers' activations on the chip. The running layer needs its
     widest operator's input and output gradients; the logits are gone by then.
     """
     dense, moe, scores, wide_dense, wide_moe, logits, head = layer
-    layers, moe_layers = rank_layers(counts, plan, stage)
-    if plan[PIPELINE] > 1 and plan[SCHEDULE] == DUALPIPE:  # a micro-batch is in flight on one half of them
+    recomputed, is_full, is_selective, is_offloaded, entrance, schedule, virtual, micro_batches, logit_bytes = choice
+    pipeline, shape = layout[0], layout[8]
+    if shape == DOUBLE:  # a micro-batch is in flight on one half of them
         layers, moe_layers = layers / 2, moe_layers / 2
-    biggest = max(moe if moe_layers > 0 else 0.0, dense if layers > moe_layers else 0.0)
-    wide = max(wide_moe if moe_layers > 0 else 0.0, wide_dense if layers > moe_layers else 0.0)
-    spread = plan[TENSOR] if plan[SEQUENCE_PARALLEL] == 1 else 1.0
-    tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
-    entrance = tokens * counts[HIDDEN] * max(PARAMETER_BYTES, chip[WIDTH]) / spread
-    kept = (layers - moe_layers) * dense + moe_layers * moe
-    again = 0.0
-    if plan[RECOMPUTE] == RECOMPUTE_FULL:
-        share = 1.0
-        if 0 < plan[RECOMPUTE_LAYERS] < layers:
-            share = plan[RECOMPUTE_LAYERS] / layers
+    dense_layers = layers - moe_layers
+    kept, again = dense_layers * dense + moe_layers * moe, 0.0
+    biggest = max(dense if dense_layers > 0 else 0.0, moe if moe_layers > 0 else 0.0)
+    wide = max(wide_dense if dense_layers > 0 else 0.0, wide_moe if moe_layers > 0 else 0.0)
+    if is_full:
+        share = recomputed / layers if 0 < recomputed < layers else 1.0
         kept = (1 - share) * (kept + layers * scores) + share * layers * entrance
         again = biggest + scores - entrance
-    elif plan[RECOMPUTE] == RECOMPUTE_SELECTIVE:
+    elif is_selective:
         again = scores
     else:
         kept += layers * scores
-    micro_batches = math.ceil(work[BATCH] / (plan[DATA] * plan[MICRO_BATCH]))
-    kept_all = kept * in_flight(plan, micro_batches, stage)
-    if plan[OFFLOAD] in (OFFLOAD_ACTIVATIONS, OFFLOAD_BOTH):
-        kept_all = min(kept_all, IN_PLACE * kept / layers)
-    has_head = stage == plan[PIPELINE] - 1
-    if plan[PIPELINE] > 1:
-        if is_folded(plan):
-            has_head = stage == 0
-        elif plan[SCHEDULE] == DUALPIPE:
-            has_head = has_head or stage == 0
-    if has_head:
-        width = FUSED_LOSS_BYTES
-        if stack[WHOLE_PROGRAM] == 1:
-            width = PRODUCT_LOSS_BYTES
-        elif stack[LOSS] == LOSS_PLAIN:
-            width = PLAIN_LOSS_BYTES
-        elif stack[LOSS] == LOSS_CHUNKED:
-            width = FUSED_LOSS_BYTES / LOSS_CHUNKS
-        waiting = micro_batches if plan[PIPELINE] > 1 and plan[SCHEDULE] == GPIPE else 1.0
-        memory[LOGITS] = waiting * (width * logits + head)
-    memory[ACTIVATIONS] = kept_all
-    memory[WORKING] = again + max(wide - memory[LOGITS], 0.0)
-
-
-@register_jitable
-def fill_stage(layer, sizes, counts, work, chip, stack, plan, stage, memory):
-    """Memory of a pipeline rank by part into ``memory`` (12,) [B]; returns what is needed."""
-    memory[:] = 0.0
-    fill_states(sizes, counts, chip, stack, plan, stage, memory)
-    fill_activations(layer, counts, work, chip, stack, plan, stage, memory)
-    memory[BUFFERS] = buffer_bytes(counts, work, chip, plan)
-    for i in range(NEEDED):
-        memory[NEEDED] += memory[i]
-    memory[AVAILABLE] = chip[CAPACITY] * (1 - stack[RESERVE])
-    memory[STAGE] = stage
-    return memory[NEEDED]
+    held = kept * in_flight(schedule, pipeline, virtual, micro_batches, stage)
+    if is_offloaded and layers > 0:
+        held = min(held, IN_PLACE * kept / layers)
+    has_head = stage == 0 if shape == FOLDED else stage == pipeline - 1
+    if shape == DOUBLE:
+        has_head = has_head or stage == 0
+    waiting = micro_batches if pipeline > 1 and schedule == GPIPE else 1.0
+    head_bytes = waiting * (logit_bytes * logits + head) if has_head else 0.0
+    return held, again + max(wide - head_bytes, 0.0), head_bytes
 
 
 @register_jitable
 def fill_memory(program, counts, work, chip, stack, plan, memory):
     """Memory of the fullest rank of the pipeline by part into ``memory`` (12,) [B]; returns what is needed.
 
-    The fullest is the first (most micro-batches in flight, embedding), the second or the first without leading dense
-    layers (as many layers or more, but no embedding and fewer micro-batches), or the last (logits).
+    The fullest is the first (most micro-batches in flight, embedding), the next without leading dense layers (as many
+    layers or more, but no embedding and fewer micro-batches), or the last (logits).
     """
     layer = layer_bytes(program, counts, work, chip, stack, plan)
     sizes = matrices(program, counts, plan)
-    last, middle = plan[PIPELINE] - 1.0, middle_stage(counts, plan)
-    fullest, most = 0.0, fill_stage(layer, sizes, counts, work, chip, stack, plan, 0.0, memory)
-    for stage in (1.0, middle, last):
-        if stage > last or stage == memory[STAGE]:
+    layout = pipeline_layout(counts, plan)
+    widths = state_widths(chip, stack, plan)
+    per_layer, per_expert_layer = layer_parameters(counts, plan)
+    ranks, expert_ranks = shard_ranks(plan)
+    tensor, pipeline, full = plan[TENSOR], plan[PIPELINE], max(PARAMETER_BYTES, chip[WIDTH])
+    table, tables = counts[VOCAB] * counts[HIDDEN] / tensor, counts[EMBEDDING] / tensor
+    is_whole_program = stack[WHOLE_PROGRAM] == 1
+    model = (per_layer, per_expert_layer, table, tables, 1 / ranks, 1 / expert_ranks, is_whole_program)
+    entrance = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT] * counts[HIDDEN] * full
+    if plan[SEQUENCE_PARALLEL] == 1:
+        entrance /= tensor
+    logit_bytes = FUSED_LOSS_BYTES
+    if is_whole_program:
+        logit_bytes = PRODUCT_LOSS_BYTES
+    elif stack[LOSS] == LOSS_PLAIN:
+        logit_bytes = PLAIN_LOSS_BYTES
+    elif stack[LOSS] == LOSS_CHUNKED:
+        logit_bytes = FUSED_LOSS_BYTES / LOSS_CHUNKS
+    choice = (
+        plan[RECOMPUTE_LAYERS],
+        plan[RECOMPUTE] == RECOMPUTE_FULL,
+        plan[RECOMPUTE] == RECOMPUTE_SELECTIVE,
+        plan[OFFLOAD] == OFFLOAD_ACTIVATIONS or plan[OFFLOAD] == OFFLOAD_BOTH,
+        entrance,
+        plan[SCHEDULE],
+        plan[VIRTUAL],
+        math.ceil(work[BATCH] / (plan[DATA] * plan[MICRO_BATCH])) * 1.0,
+        logit_bytes,
+    )
+    buffers = buffer_bytes(counts, work, chip, plan)
+    most, last = -1.0, -1.0
+    for stage in (0.0, middle_of(layout), pipeline - 1.0):
+        if stage == last:
             continue
-        needed = fill_stage(layer, sizes, counts, work, chip, stack, plan, stage, memory)
+        last = stage
+        layers, moe_layers = held_layers(layout, stage)
+        states = rank_states(layout, widths, model, sizes, layers, moe_layers, stage)
+        weights, copies, gathered, gradients, optimizer = states
+        activations, working, logits = rank_activations(layout, layer, choice, layers, moe_layers, stage)
+        needed = weights + copies + gathered + gradients + optimizer + activations + working + logits + buffers
         if needed > most:
-            fullest, most = stage, needed
-    if fullest != memory[STAGE]:
-        fill_stage(layer, sizes, counts, work, chip, stack, plan, fullest, memory)
+            most = needed
+            memory[WEIGHTS], memory[COPIES], memory[GATHERED] = weights, copies, gathered
+            memory[GRADIENTS], memory[STATES], memory[ACTIVATIONS] = gradients, optimizer, activations
+            memory[WORKING], memory[LOGITS], memory[STAGE] = working, logits, stage
+    memory[BUFFERS], memory[NEEDED] = buffers, most
+    memory[AVAILABLE] = chip[CAPACITY] * (1 - stack[RESERVE])
     return most
 
 
