@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.collectives import KINDS, Bounds, Priced, kind_id, price_in
-from simulator.collectives.flow import FlowPriced, Job, in_step, priced_in_step
+from simulator.collectives.flow import FlowPriced, Job, Reducing, in_step, priced_in_step
 from simulator.collectives.flow_bounds import flow_bounds
 from simulator.collectives.group import group_of
-from simulator.collectives.laid import Laid, algorithms_laid, laid
+from simulator.collectives.laid import NESTED, Laid, algorithms_laid, laid, levels_that_reduce, nest_of, rows_of
 from simulator.collectives.over_time import priced_over_time
 from simulator.collectives.patterns import default_routing
+from simulator.collectives.rows.kernels import REDUCE_START
 from simulator.errors import InputError, InternalError
-from simulator.fabric import Fabric, capacities, chips_of
+from simulator.fabric import Fabric, capacities, chips_of, hops_from
 from simulator.faults import check_joined, damaged, read_fault
 from simulator.figures import Draw
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.collectives.group import Group
-    from simulator.collectives.in_step import Steps
+    from simulator.collectives.steps import Steps
     from simulator.machine import Link, Slice
     from topologies.schema import MachineEntry, NetworkEntry
 
@@ -46,7 +47,7 @@ class Wired:
     Parameters
     ----------
     part : the slice
-    group : its chips under the stated figures, without the ramp, which is no property of a network
+    group : its chips under the stated figures
     whole : its graph; links carry what software reaches of them, and have their latency
     fabric : the same as it is, without what fails
     reach : share of the bandwidth that software reaches of links inside a machine, and between machines [1]
@@ -80,7 +81,7 @@ class FlowAnswer:
     bottleneck : the busiest link, or ``latency`` where that takes longer
     bounds : of the graph as it is
     found : what the flow level says, without launch
-    closed_s : what the closed form says of this algorithm without its ramp [s]
+    closed_s : what the closed form says of this algorithm [s]
     differs : why that is another time by design; empty where both are the same on an idle fabric
     whole_s : time on the fabric without faults [s]
     """
@@ -165,7 +166,7 @@ def wire(
     check_joined(fabric, chips, where=f"--fail {' '.join(fails)}")
     return Wired(
         part=part,
-        group=group_of(part, without_ramp(part)),
+        group=group_of(part),
         whole=whole,
         fabric=fabric,
         reach=(stated(entry.fabric.link.fraction), stated(outer.fraction)),
@@ -178,17 +179,6 @@ def wire(
 
 def _reduces(link: Link, draw: Draw) -> float:
     return draw(link.reduction.fraction) / draw(link.fraction) if link.reduction else 1.0
-
-
-def reducing(wired: Wired, fabric: Fabric) -> Fabric:
-    """A fabric as its switches use it that reduce: at rates of their own, the latency being part of their start."""
-    rate = fabric.bandwidth_bytes_per_s * np.where(fabric.scale_out, wired.reduces[1], wired.reduces[0])
-    return dataclasses.replace(fabric, bandwidth_bytes_per_s=rate, latency_s=np.zeros_like(rate))
-
-
-def without_ramp(part: Slice) -> Draw:
-    """The stated figures, but as if libraries hid all filling of their pipelines."""
-    return Draw({level.link.ramp.key: 0.0 for level in part.levels if level.link.ramp})
 
 
 def _with_start(fabric: Fabric, more_s: float) -> Fabric:
@@ -229,7 +219,7 @@ def chosen(kind: str, stated: Priced, *, is_named: bool) -> str:
 
 
 def switches_of(fabric: Fabric, ranks: Whole) -> Whole:
-    """Switches next to all ranks, each as often as a rank has links to it.
+    """The switches nearest to all ranks alike, each as often as a rank has links to it where these lead straight there.
 
     Raises
     ------
@@ -240,35 +230,52 @@ def switches_of(fabric: Fabric, ranks: Whole) -> Whole:
         own = slice(fabric.indptr[rank], fabric.indptr[rank + 1])
         near = dict(zip(fabric.indices[own].tolist(), fabric.links[own].tolist(), strict=True))
         common = near if number == 0 else {node: min(n, near[node]) for node, n in common.items() if node in near}
-    found = [node for node, links in common.items() if fabric.kinds[node] == "switch" for _ in range(links)]
-    if not found:
+    is_switch = np.array([kind == "switch" for kind in fabric.kinds])
+    found = [node for node, links in common.items() if is_switch[node] for _ in range(links)]
+    if found:
+        return np.array(found, dtype=np.int64)
+    hops = np.array([hops_from(fabric, rank) for rank in ranks.tolist()])
+    alike = np.flatnonzero(is_switch & (hops >= 0).all(axis=0) & (hops == hops[0]).all(axis=0))
+    if not len(alike):
         raise InputError(
             "no switch is left that all chips reach, to reduce in", where="--algorithm", remedy="name another one"
         )
-    return np.array(found, dtype=np.int64)
+    return np.asarray(alike[hops[0, alike] == hops[0, alike].min()])
 
 
-def job_of(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric) -> tuple[Job, Laid, Fabric]:
-    """A collective laid out on a graph of :class:`Wired`, and the graph as its algorithm uses it."""
-    if algorithm != "in-network":
-        lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes)
-        return Job(lay.schedule, wired.chips[lay.order], size_bytes, wired.start_s), lay, fabric
-    switches = switches_of(fabric, wired.chips)
-    lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes, planes=len(switches))
-    members = np.concatenate((wired.chips[lay.order], switches))
-    return Job(lay.schedule, members, size_bytes), lay, reducing(wired, fabric)
+def job_of(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric) -> tuple[Job, Laid]:
+    """A collective laid out on a graph of :class:`Wired`, the whole one or that which is left."""
+    switches: dict[int, list[Whole]] = {}
+    if algorithm in NESTED:
+        nest = nest_of(wired.part.levels)
+        at_all = levels_that_reduce(kind, nest, wired.group, size_bytes) if algorithm == "hierarchical" else (0,)
+        for level in at_all:
+            switches[level] = [switches_of(fabric, wired.chips[ranks]) for ranks in nest.groups(level)]
+    planes = {level: [len(each) for each in found] for level, found in switches.items()}
+    lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes, planes)
+    members = np.concatenate((wired.chips[lay.order], *(each for found in switches.values() for each in found)))
+    reducing = _reducing(wired, fabric, list(switches)) if switches else None
+    return Job(lay.schedule, members, size_bytes, wired.start_s, ramps=lay.ramps, reducing=reducing), lay
+
+
+def _reducing(wired: Wired, fabric: Fabric, levels: Sequence[int]) -> Reducing:
+    """The graph at the rates of switches that reduce, whose start holds the latency of both ways."""
+    rate = fabric.bandwidth_bytes_per_s * np.where(fabric.scale_out, wired.reduces[1], wired.reduces[0])
+    used = dataclasses.replace(fabric, bandwidth_bytes_per_s=rate, latency_s=np.zeros_like(rate))
+    starts = rows_of(nest_of(wired.part.levels), wired.group)[:, REDUCE_START]
+    return Reducing(used, {level: float(starts[level]) for level in levels})
 
 
 def run(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: Fabric) -> tuple[FlowPriced, Laid]:
     """Run one algorithm on a graph of :class:`Wired`, the whole one or that which is left; without launch."""
-    job, lay, used = job_of(wired, kind, algorithm, size_bytes, fabric)
-    key = (fabric is wired.whole, kind, algorithm, lay.chunks)
+    job, lay = job_of(wired, kind, algorithm, size_bytes, fabric)
+    key = (fabric is wired.whole, kind, algorithm, lay.chunks, job.schedule.reduces)
     if key not in wired.solved:
-        wired.solved[key] = in_step(job, used, routing=wired.routing)
+        wired.solved[key] = in_step(job, fabric, routing=wired.routing)
     steps = wired.solved[key]
     if steps is not None:
-        return priced_in_step(steps, job, used), lay
-    return priced_over_time([job], used, None, wired.routing or default_routing(used), 0.0)[0], lay
+        return priced_in_step(steps, job, fabric), lay
+    return priced_over_time([job], fabric, None, wired.routing or default_routing(fabric), 0.0)[0], lay
 
 
 def priced_by_flow(kind: str, size_bytes: float, wired: Wired, *, algorithm: str = "") -> FlowAnswer:
@@ -281,9 +288,7 @@ def priced_by_flow(kind: str, size_bytes: float, wired: Wired, *, algorithm: str
     """
     kind = KINDS[kind_id(kind)]
     stated = price_in(wired.group, kind, size_bytes, algorithm=algorithm)
-    taken = chosen(
-        kind, price_in(group_of(wired.part), kind, size_bytes, algorithm=algorithm), is_named=bool(algorithm)
-    )
+    taken = chosen(kind, stated, is_named=bool(algorithm))
     whole, lay = run(wired, kind, taken, size_bytes, wired.whole)
     found = whole if wired.fabric is wired.whole else run(wired, kind, taken, size_bytes, wired.fabric)[0]
     bounds = bounds_here(wired, kind, taken, size_bytes, found)
@@ -295,7 +300,7 @@ def priced_by_flow(kind: str, size_bytes: float, wired: Wired, *, algorithm: str
         found=found,
         closed_s=stated.by_algorithm[taken],
         differs=lay.differs,
-        whole_s=as_called(wired, taken, whole.seconds),
+        whole_s=as_called(wired, whole.seconds),
     )
 
 
@@ -308,11 +313,9 @@ def bounds_here(wired: Wired, kind: str, algorithm: str, size_bytes: float, foun
     return dataclasses.replace(bounds, latency_s=bounds.latency_s + wired.group.launch_s)
 
 
-def as_called(wired: Wired, algorithm: str, seconds: float) -> float:
-    """The time that a caller sees, launch and the start of switches that reduce included [s]."""
-    reduction = wired.part.levels[0].link.reduction
-    start_s = Draw()(reduction.start) if reduction and algorithm == "in-network" else 0.0
-    return max(wired.group.call_s, wired.group.launch_s + start_s + seconds)
+def as_called(wired: Wired, seconds: float) -> float:
+    """The time that a caller sees, launch included [s]."""
+    return max(wired.group.call_s, wired.group.launch_s + seconds)
 
 
 def checked(wired: Wired, kind: str, algorithm: str, seconds: float, bounds: Bounds) -> float:
@@ -322,7 +325,7 @@ def checked(wired: Wired, kind: str, algorithm: str, seconds: float, bounds: Bou
     ------
     InternalError : it is not
     """
-    taken = as_called(wired, algorithm, seconds)
+    taken = as_called(wired, seconds)
     if taken < bounds.least_s * (1 - _ROUNDING):
         raise InternalError(
             f"{kind} by {algorithm} takes {taken:g} s on the flow level, below its bound of {bounds.least_s:g} s"

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.collectives import KINDS, Bounds, kind_id, price_in
-from simulator.collectives.flow import FlowPriced, Job, flow_price
+from simulator.collectives.flow import Job, flow_prices, transfers
 from simulator.collectives.group import group_of
+from simulator.collectives.laid import NESTED
 from simulator.collectives.over_time import priced_over_time
 from simulator.collectives.patterns import default_routing
 from simulator.collectives.schedules import Round, expanded
 from simulator.errors import InputError
 from simulator.fabric import chips_of
 from simulator.machine import Slice, slice_of
-from supernode.collective_flow import bounds_here, checked, chosen, job_of, wire, without_ramp
+from supernode.collective_flow import bounds_here, checked, chosen, job_of, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from simulator.fabric import Fabric
     from simulator.machine import Level
     from supernode.collective_flow import Wired
     from supernode.collective_sweep import Request
@@ -83,14 +83,15 @@ def wire_jobs(part: Slice, request: Request) -> list[Wired]:
     every = np.arange(part.chips * request.jobs).reshape(request.jobs, part.chips)
     if request.placement == "interleaved":
         every = every.reshape(part.chips, request.jobs).T
-    group = group_of(own, without_ramp(own))
+    group = group_of(own)
     return [dataclasses.replace(wired, part=own, group=group, chips=wired.chips[places], solved={}) for places in every]
 
 
 def priced_jobs(kind: str, size_bytes: float, wires: Sequence[Wired], request: Request) -> JobsAnswer:
     """Run one collective on the chips of each of ``wires``, all from the same instant.
 
-    Of more than :data:`MOST_EXACT` transfers, all jobs keep step, which is no faster than each by itself.
+    Of more than :data:`MOST_EXACT` transfers, and level by level, all jobs keep step, which is no faster than each by
+    itself.
 
     Raises
     ------
@@ -101,15 +102,15 @@ def priced_jobs(kind: str, size_bytes: float, wires: Sequence[Wired], request: R
     first = wires[0]
     stated = price_in(first.group, kind, size_bytes, algorithm=request.algorithm)
     taken = chosen(kind, stated, is_named=bool(request.algorithm))
-    laid_out = [job_of(each, kind, taken, size_bytes, first.fabric) for each in wires]
-    jobs, fabric = [job for job, _, _ in laid_out], laid_out[0][2]
+    fabric = first.fabric
+    jobs = [job_of(each, kind, taken, size_bytes, fabric)[0] for each in wires]
     how = request.routing or default_routing(fabric)
-    if _flows(jobs) <= MOST_EXACT:
+    if taken in NESTED or sum(transfers(job.schedule) for job in jobs) > MOST_EXACT:
+        found = flow_prices([_merged(jobs)], fabric, routing=how) * len(jobs)
+        alone = [flow_prices([job], fabric, routing=how)[0] for job in jobs]
+    else:
         found = priced_over_time(jobs, fabric, None, how, 0.0)
         alone = [priced_over_time([job], fabric, None, how, 0.0)[0] for job in jobs]
-    else:
-        found = [_run(_merged(jobs), fabric, how)] * len(jobs)
-        alone = [_run(job, fabric, how) for job in jobs]
     bounds = [bounds_here(each, kind, taken, size_bytes, one) for each, one in zip(wires, alone, strict=True)]
     seconds = [
         checked(each, kind, taken, one.seconds, bound) for each, one, bound in zip(wires, found, bounds, strict=True)
@@ -129,41 +130,36 @@ def priced_jobs(kind: str, size_bytes: float, wires: Sequence[Wired], request: R
     )
 
 
-def _flows(jobs: list[Job]) -> int:
-    """Transfers of all jobs [1]."""
-    first = sum(each.between_all**2 or len(each.source) for each in jobs[0].schedule.rounds())
-    return first * len(jobs)
-
-
-def _run(job: Job, fabric: Fabric, how: str) -> FlowPriced:
-    return flow_price(job.schedule, fabric, job.members, job.size_bytes, start_s=job.start_s, routing=how)
-
-
 def _merged(jobs: list[Job]) -> Job:
     """All jobs as one, whose rounds start when those before have ended in all of them."""
-    first = jobs[0].schedule
-    count, ranks, switches = len(jobs), first.ranks, first.switches
-    nodes = np.array([job.members for job in jobs])
-    known: dict[tuple[int, int], tuple[Round, Round]] = {}
+    plans = [job.schedule for job in jobs]
+    ranks, switches = sum(plan.ranks for plan in plans), sum(plan.switches for plan in plans)
+    before = [
+        (sum(plan.ranks for plan in plans[:number]), ranks + sum(plan.switches for plan in plans[:number]))
+        for number in range(len(plans))
+    ]
+    known: dict[tuple[int, ...], tuple[list[Round], Round]] = {}
 
-    def of_all(ends: NDArray[np.int64]) -> NDArray[np.int64]:
-        number = np.arange(count)[:, None]
-        here = np.where(ends < ranks, ends + number * ranks, count * ranks + ends - ranks + number * switches)
-        return here.ravel()
+    def of_all(parts: list[Round], name: str) -> NDArray[np.int64]:
+        moved = []
+        for each, plan, (rank, switch) in zip(parts, plans, before, strict=True):
+            ends = getattr(each, name)
+            moved.append(np.where(ends < plan.ranks, ends + rank, ends - plan.ranks + switch))
+        return np.concatenate(moved)
 
     def rounds() -> Iterator[Round]:
-        for each in first.rounds():
-            kept = expanded(each)
-            key = (id(each.source), id(each.target))
-            if each.between_all or key not in known:
-                wide = dataclasses.replace(kept, source=of_all(kept.source), target=of_all(kept.target))
-                known[key] = (each, wide)
-            ends = known[key][1]
-            share = np.broadcast_to(kept.share, (count, len(kept.share))).ravel()
-            yield dataclasses.replace(kept, source=ends.source, target=ends.target, share=share)
+        for at_once in zip(*(plan.rounds() for plan in plans), strict=True):
+            parts = [expanded(each) for each in at_once]
+            key = tuple(id(ends) for each in parts for ends in (each.source, each.target))
+            if key not in known:
+                wide = dataclasses.replace(parts[0], source=of_all(parts, "source"), target=of_all(parts, "target"))
+                known[key] = (parts, wide)
+            share = np.concatenate([each.share for each in parts])
+            yield dataclasses.replace(parts[0], source=known[key][1].source, target=known[key][1].target, share=share)
 
-    merged = dataclasses.replace(first, ranks=count * ranks, switches=count * switches, rounds=rounds)
-    members = np.concatenate((nodes[:, :ranks].ravel(), nodes[:, ranks:].ravel()))
+    merged = dataclasses.replace(plans[0], ranks=ranks, switches=switches, rounds=rounds)
+    cut = [np.split(np.asarray(job.members), [job.schedule.ranks]) for job in jobs]
+    members = np.concatenate([part[which] for which in (0, 1) for part in cut])
     return dataclasses.replace(jobs[0], schedule=merged, members=members)
 
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simulator.collectives.in_step import solver_of, steps_of
-from simulator.collectives.jobs import Background, FlowPriced, Job, answer, nodes_of, skew_of
+from simulator.collectives.in_step import solver_of
+from simulator.collectives.jobs import Background, FlowPriced, Job, Reducing, answer, nodes_of, skew_of
 from simulator.collectives.over_time import priced_over_time
 from simulator.collectives.patterns import default_routing, pattern_loads
+from simulator.collectives.steps import Steps, steps_of
 from simulator.errors import InputError
 from simulator.network.flows import LARGEST_TOLERANCE
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from simulator.collectives.in_step import Steps
     from simulator.collectives.schedules import Schedule
     from simulator.fabric import Fabric
+
+MOST_FREE = 1 << 18
+"""Transfers of lanes that share links up to which each lane goes at its own pace."""
 
 __all__ = [
     "Background",
     "FlowPriced",
     "Job",
+    "Reducing",
     "flow_price",
     "flow_prices",
     "in_step",
@@ -93,13 +97,31 @@ def flow_prices(
 def in_step(job: Job, fabric: Fabric, *, tolerance: float = 0.0, routing: str = "") -> Steps | None:
     """Solve the rounds of a collective whose ranks start at once, for all sizes.
 
-    None where lanes that run side by side share a link: when which of them is where then depends on the size.
+    None where lanes that run side by side share a link, and run free: which of them is where then depends on the size.
+    Of more than :data:`MOST_FREE` transfers, and between levels that overlap, they keep step too.
     """
-    solver = solver_of(fabric, nodes_of(job, fabric), routing or default_routing(fabric), tolerance)
-    return steps_of(job.schedule.rounds(), solver)
+    members, how = nodes_of(job, fabric), routing or default_routing(fabric)
+    solver = solver_of(fabric, members, how, tolerance, job.start_s)
+    reducing = {}
+    if job.reducing is not None:
+        reducing = {
+            level: solver_of(job.reducing.fabric, members, how, tolerance, start_s)
+            for level, start_s in job.reducing.start_s.items()
+        }
+    found = steps_of(job.schedule, solver, reducing, is_locked=bool(job.schedule.reduces))
+    if found is None and transfers(job.schedule) > MOST_FREE:
+        found = steps_of(job.schedule, solver, reducing, is_locked=True)
+    return found
+
+
+def transfers(schedule: Schedule) -> int:
+    """Transfers of all rounds [1]."""
+    return sum(each.between_all**2 or len(each.source) for each in schedule.rounds())
 
 
 def priced_in_step(steps: Steps, job: Job, fabric: Fabric) -> FlowPriced:
     """The price of a collective whose rounds :func:`in_step` has solved."""
-    seconds = float(skew_of(job)[0]) + steps.seconds(job.size_bytes, job.start_s)
-    return answer(fabric, steps.loads * job.size_bytes, seconds, steps.rounds, steps.solved, "in-step")
+    seconds = float(skew_of(job)[0]) + steps.seconds(job.size_bytes, job.ramps)
+    level = "in-lock-step" if steps.is_locked else "in-step"
+    loads, needs = steps.loads * job.size_bytes, steps.per_byte_s * job.size_bytes
+    return answer(fabric, loads, needs, seconds, steps.rounds, steps.solved, level)

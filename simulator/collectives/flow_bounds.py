@@ -8,7 +8,8 @@ import numpy as np
 
 from simulator.collectives.bounds import REDUCING, Bounds, sent_share
 from simulator.collectives.kinds import ALL_REDUCE, ALL_TO_ALL, BROADCAST, SEND_RECV
-from simulator.fabric import hops_from, row_sums, sources
+from simulator.fabric import row_sums, sources
+from simulator.routing.routes import inside, machines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,19 +49,36 @@ def flow_bounds(
             (_cut_seconds(kind, size_bytes, fabric, members, capacity, side) for side in fabric.cuts.values()),
             default=0.0,
         ),
-        latency_s=0.0 if kind == SEND_RECV else float(_delays_to(fabric, int(members[0]))[members].max()),
+        latency_s=0.0 if kind == SEND_RECV else _farthest_s(fabric, members),
     )
 
 
-def _delays_to(fabric: Fabric, node: int) -> Real:
-    """Latency of the longest of the ways of fewest hops from every node to one, nearest nodes first: (nodes,) [s]."""
-    hops, source = hops_from(fabric, node), sources(fabric)
-    onward = np.flatnonzero(hops[fabric.indices] == hops[source] - 1)
-    onward = onward[np.argsort(hops[source[onward]], kind="stable")]
-    delay = np.zeros(len(hops))
-    for entry in np.split(onward, np.searchsorted(hops[source[onward]], np.arange(2, hops.max() + 1))):
-        np.maximum.at(delay, source[entry], delay[fabric.indices[entry]] + fabric.latency_s[entry])
-    return delay
+def _farthest_s(fabric: Fabric, members: Whole) -> float:
+    """From the first member to the one that is farthest: latency of the longest of its ways of fewest hops [s].
+
+    Ways inside a machine do not leave it.
+    """
+    first, part = int(members[0]), machines(fabric)
+    is_near = part[members] == part[first]
+    anywhere = np.ones(len(fabric.indices), dtype=np.bool_)
+    near_s = _delays_to(fabric, first, inside(fabric))[members[is_near]].max()
+    away_s = 0.0 if is_near.all() else _delays_to(fabric, first, anywhere)[members[~is_near]].max()
+    return float(max(near_s, away_s))
+
+
+def _delays_to(fabric: Fabric, node: int, is_open: NDArray[np.bool_]) -> Real:
+    """Latency of the longest of the ways of fewest hops from every node to one: (nodes,) [s]."""
+    source, near = sources(fabric)[is_open], fabric.indices[is_open]
+    latency_s = fabric.latency_s[is_open]
+    hops, delay = np.full(len(fabric.nodes), -1), np.zeros(len(fabric.nodes))
+    hops[node], done = 0, 0
+    while True:
+        onward = np.flatnonzero((hops[near] == done) & (hops[source] < 0))
+        if not len(onward):
+            return delay
+        done += 1
+        hops[source[onward]] = done
+        np.maximum.at(delay, source[onward], delay[near[onward]] + latency_s[onward])
 
 
 def _cut_seconds(

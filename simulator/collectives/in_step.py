@@ -7,10 +7,10 @@ once.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import itertools
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -57,50 +57,22 @@ class Solved:
         return float((self.latency_s + self.per_byte_s * largest_bytes).max())
 
 
-@dataclass(frozen=True, eq=False)
-class Phase:
-    """Lanes that run side by side: of each its rounds, the part of S that the largest transfer moves [1], how often."""
-
-    lanes: tuple[tuple[tuple[Solved, float, int], ...], ...]
-
-    def seconds(self, size_bytes: float, start_s: float) -> float:
-        """When the last lane ends [s]."""
-        return max(
-            sum(often * (start_s + solved.seconds(share * size_bytes)) for solved, share, often in lane)
-            for lane in self.lanes
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """A schedule whose rounds are solved, so that a price at any size is a sum.
-
-    Parameters
-    ----------
-    phases : one after the other
-    rounds : of the schedule [1]
-    loads : (entries,) bytes on each directed link for each byte of S [1]
-    solved : rounds that were different [1]
-    """
-
-    phases: tuple[Phase, ...]
-    rounds: int
-    loads: Real
-    solved: int
-
-    def seconds(self, size_bytes: float, start_s: float) -> float:
-        """When the last rank has ended [s]."""
-        return sum(phase.seconds(size_bytes, start_s) for phase in self.phases)
+Lane = Counter[tuple[Hashable, float]]
+"""Rounds that follow each other: (key of the round, part of S that its largest transfer moves) -> how often."""
 
 
 @dataclass(eq=False)
 class Solver:
-    """What has been solved on one fabric for one group; rounds are known by their arrays, then by what these hold."""
+    """What has been solved on one fabric for one group; rounds are known by their arrays, then by what these hold.
+
+    Every transfer starts ``start_s`` after its round.
+    """
 
     fabric: Fabric
     members: Whole
     routing: str
     tolerance: float
+    start_s: float
     capacity: Real
     found: dict[Hashable, Solved] = field(default_factory=dict)
     ends: dict[tuple[int, int], tuple[bytes, Whole, Whole]] = field(default_factory=dict)
@@ -112,23 +84,26 @@ class Solver:
         place = (id(each.source), id(each.target))
         if place not in self.ends:
             order = np.sort(each.source * len(self.members) + each.target)
-            self.ends[place] = (hashlib.blake2b(order.tobytes(), digest_size=16).digest(), each.source, each.target)
-        digest = self.ends[place][0]
+            self.ends[place] = (_digest(order), each.source, each.target)
         if is_even(each.share):
-            return digest
-        return (digest, each.source.tobytes(), np.round(each.share / each.share.max(), DIGITS).tobytes())
+            return self.ends[place][0]
+        shares = np.round(each.share / each.share.max(), DIGITS)
+        return b"".join(_digest(column) for column in (each.source, each.target, shares))
 
-    def key_of(self, each: Round) -> Hashable:
-        """The key under which the solution of a round stands in ``found``, from now on at the latest."""
-        key = self.key(each)
-        if key not in self.found:
-            self.found[key] = self.solve(each)
-        return key
+    def lane(self, rounds: Iterable[Round]) -> Lane:
+        """Rounds that follow each other, solved where they have not been."""
+        lane: Lane = Counter()
+        for each in rounds:
+            key = self.key(each)
+            if key not in self.found:
+                solved = self.solve(each)
+                self.found[key] = dataclasses.replace(solved, latency_s=solved.latency_s + self.start_s)
+            lane[key, float(each.share[0] if is_even(each.share) else each.share.max())] += 1
+        return lane
 
-    def share_links(self, lanes: Sequence[Iterable[Hashable]]) -> bool:
-        """Whether a link carries bytes of more than one lane, each given by the keys of its rounds."""
-        used = [np.any([self.found[key].loads > 0 for key in lane], axis=0) for lane in lanes]
-        return bool((np.sum(used, axis=0) > 1).any())
+    def solved(self, lane: Lane) -> tuple[tuple[Solved, float, int], ...]:
+        """The rounds of a lane: solution, part of S that the largest transfer moves, how often."""
+        return tuple((self.found[key], share, often) for (key, share), often in lane.items())
 
     def solve(self, each: Round) -> Solved:
         """Solve a round anew.
@@ -152,6 +127,10 @@ class Solver:
         if ends is None:
             ends = drained_by_class(ways, self.capacity, volume, self.tolerance)
         return Solved(*kinds(ways.delay_s, ends), loads)
+
+
+def _digest(column: NDArray[np.generic]) -> bytes:
+    return hashlib.blake2b(column.tobytes(), digest_size=16).digest()
 
 
 def is_even(share: Real) -> bool:
@@ -216,33 +195,6 @@ def of_one(fabric: Fabric, one: FromOne, capacity: Real, chips: int, tolerance: 
     return Solved(*kinds(one.delay_s, ends[which.ravel()]), loads)
 
 
-def steps_of(rounds: Iterable[Round], solver: Solver) -> Steps | None:
-    """The rounds of a schedule, each solved once; None where lanes that run side by side share a link."""
-    phases = []
-    moved: Counter[Hashable] = Counter()
-    count = 0
-    for _, phase in itertools.groupby(rounds, key=lambda each: each.phase):
-        lanes: dict[int, Counter[tuple[Hashable, float]]] = {}
-        for each in phase:
-            share = float(each.share[0] if is_even(each.share) else each.share.max())
-            lanes.setdefault(each.lane, Counter())[solver.key_of(each), share] += 1
-            count += 1
-        phases.append(Phase(tuple(_lane(lane, solver.found) for lane in lanes.values())))
-        if len(lanes) > 1 and solver.share_links([{key for key, _ in lane} for lane in lanes.values()]):
-            return None
-        for lane in lanes.values():
-            for (key, share), often in lane.items():
-                moved[key] += share * often  # type: ignore[assignment]
-    loads = sum((solver.found[key].loads * share for key, share in moved.items()), np.zeros(len(solver.capacity)))
-    return Steps(tuple(phases), count, loads, len(solver.found))
-
-
-def _lane(
-    lane: Counter[tuple[Hashable, float]], found: dict[Hashable, Solved]
-) -> tuple[tuple[Solved, float, int], ...]:
-    return tuple((found[key], share, often) for (key, share), often in lane.items())
-
-
-def solver_of(fabric: Fabric, members: Whole, routing: str, tolerance: float) -> Solver:
+def solver_of(fabric: Fabric, members: Whole, routing: str, tolerance: float, start_s: float) -> Solver:
     """A solver that has solved nothing yet."""
-    return Solver(fabric, members, routing, tolerance, capacities(fabric))
+    return Solver(fabric, members, routing, tolerance, start_s, capacities(fabric))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.fabric import capacities, sources
+from simulator.fabric import sources
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     from simulator.collectives.schedules import Schedule
@@ -21,6 +23,20 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 MOST_BYTES = 1e18
+
+
+@dataclass(frozen=True, eq=False)
+class Reducing:
+    """A fabric as switches use it that reduce.
+
+    Parameters
+    ----------
+    fabric : the links of the other one at rates of their own
+    start_s : level of the schedule -> time until the first reduced bytes come back, latency included [s]
+    """
+
+    fabric: Fabric
+    start_s: Mapping[int, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +50,9 @@ class Job:
     size_bytes : S, as nccl-tests counts it [B]
     start_s : software time at the start of every transfer [s]
     skew_s : when each rank is ready; one number for all, or one for each [s]
+    ramps : share of a pipeline's filling that chunks do not hide, of each level of the schedule; the last for one
+        without levels [1]
+    reducing : where switches reduce in a schedule of levels
     """
 
     schedule: Schedule
@@ -41,6 +60,8 @@ class Job:
     size_bytes: float
     start_s: float = 0.0
     skew_s: ArrayLike = 0.0
+    ramps: tuple[float, ...] = (0.0,)
+    reducing: Reducing | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +86,7 @@ class FlowPriced:
     busiest : the link that needs longest for its bytes
     link_s : how long that link needs for them, without any latency [s]
     solved : how often rates were filled, or different rounds solved where all ranks keep step [1]
-    level : ``in-step`` or ``over-time``
+    level : ``in-step``, ``in-lock-step`` where also lanes side by side wait for each other, or ``over-time``
     """
 
     seconds: float
@@ -77,9 +98,10 @@ class FlowPriced:
     level: str
 
 
-def answer(fabric: Fabric, loads: Real, seconds: float, rounds: int, solved: int, level: str) -> FlowPriced:
-    """The answer with its busiest link."""
-    needs = loads / np.where(loads > 0, capacities(fabric), 1.0)
+def answer(
+    fabric: Fabric, loads: Real, needs: Real, seconds: float, rounds: int, solved: int, level: str
+) -> FlowPriced:
+    """The answer with its busiest link; ``needs`` is how long each link takes for its loads [s]."""
     most = int(np.argmax(needs))
     busiest = f"{fabric.nodes[int(sources(fabric)[most])]} -> {fabric.nodes[int(fabric.indices[most])]}"
     return FlowPriced(seconds, rounds, loads, busiest, float(needs[most]), solved, level)

@@ -89,15 +89,18 @@ def has_scatter(kind):
 
 
 @register_jitable
-def axis_scatter_seconds(rows, i, size_bytes, ways):
-    """Reduce-scatter (or all-gather) along axis ``i`` over ``ways`` directions of a ring, or a ring on a line [s]."""
+def axis_scatter(rows, i, size_bytes, ways):
+    """Reduce-scatter (or all-gather) along axis ``i`` over ``ways`` directions of a ring, or a ring on a line.
+
+    Time to fill, time to pass [s].
+    """
     members = rows[i, SIZE]
     if rows[i, WRAPS] == 1:
         passing = (members - 1) * size_bytes / (ways * members * rows[i, BANDWIDTH])
-        return filled((members - 1) * (rows[i, START] + rows[i, LATENCY]), passing, rows[i, RAMP])
+        return (members - 1) * (rows[i, START] + rows[i, LATENCY]), passing
     hops = 2.0 if members > 2 else 1.0
     passing = (members - 1) * size_bytes / (members * rows[i, BANDWIDTH])
-    return filled((members - 1) * (rows[i, START] + hops * rows[i, LATENCY]), passing, rows[i, RAMP])
+    return (members - 1) * (rows[i, START] + hops * rows[i, LATENCY]), passing
 
 
 @register_jitable
@@ -111,12 +114,12 @@ def level_scatter(rows, i, size_bytes):
 
 
 @register_jitable
-def rotated_scatter_seconds(rows, count, size_bytes):
+def rotated_scatter_seconds(rows, count, size_bytes, ramped):
     """Reduce-scatter (or all-gather) over the first ``count`` rows, axes of a torus or of a full mesh, all at once [s].
 
     The data is cut into one part per row; part j walks the rows in the order j, j+1, …, so that in every phase each
     row carries exactly one part. A phase ends with its slowest part (bucket algorithm of Sack and Gropp, PPoPP 2012,
-    section 4, in both directions).
+    section 4, in both directions). ``ramped`` is 1, or 0 where each phase goes in one piece.
     """
     total = 0.0
     for phase in range(count):
@@ -128,10 +131,10 @@ def rotated_scatter_seconds(rows, count, size_bytes):
             left = size_bytes / (count * members)
             i = (part + phase) % count
             if rows[i, KIND] == AXIS:
-                longest = max(longest, axis_scatter_seconds(rows, i, left, 2.0))
+                fill, passing = axis_scatter(rows, i, left, 2.0)
             else:
                 fill, passing = level_scatter(rows, i, left)
-                longest = max(longest, filled(fill, passing, rows[i, RAMP]))
+            longest = max(longest, filled(fill, passing, ramped * rows[i, RAMP]))
         total += longest
     return total
 
@@ -142,7 +145,8 @@ def ring_per_dimension_seconds(rows, size_bytes):
     total = 0.0
     left = size_bytes
     for i in range(rows.shape[0]):
-        total += axis_scatter_seconds(rows, i, left, 1.0)
+        fill, passing = axis_scatter(rows, i, left, 1.0)
+        total += filled(fill, passing, rows[i, RAMP])
         left /= rows[i, SIZE]
     return total
 
@@ -196,18 +200,34 @@ def reduced(rows, i, size_bytes):
 
 
 @register_jitable
-def level_passes(rows, i, size_bytes, kind, passes):
-    """All passes of a hierarchical collective through switch or mesh ``i``: time to fill, time to pass [s].
-
-    Switches that reduce do so where their pass is the shorter.
-    """
+def is_reduced(rows, i, size_bytes, kind):
+    """Whether the switches of row ``i`` reduce on the way, as they do where that is the shorter."""
+    if kind != ALL_REDUCE or rows[i, REDUCE] == 0 or rows[i, SIZE] < LEAST_REDUCED:
+        return False
     fill, passing = level_scatter(rows, i, size_bytes)
-    fill, passing = passes * fill, passes * passing
-    if kind == ALL_REDUCE and rows[i, REDUCE] > 0 and rows[i, SIZE] >= LEAST_REDUCED:
-        on_the_way, through = reduced(rows, i, size_bytes)
-        if on_the_way + through < fill + passing:
-            return on_the_way, through
-    return fill, passing
+    on_the_way, through = reduced(rows, i, size_bytes)
+    return on_the_way + through < 2 * (fill + passing)
+
+
+@register_jitable
+def level_passes(rows, i, size_bytes, kind, passes):
+    """All passes of a hierarchical collective through switch or mesh ``i``: time to fill, time to pass [s]."""
+    if is_reduced(rows, i, size_bytes, kind):
+        return reduced(rows, i, size_bytes)
+    fill, passing = level_scatter(rows, i, size_bytes)
+    return passes * fill, passes * passing
+
+
+@register_jitable
+def in_chunks(fills, passings, slowest_fill, slowest, ramp):
+    """Levels that fill in ``fills`` and pass in ``passings`` together, of which the slowest pass in ``slowest`` [s].
+
+    With c chunks the first takes the sum of all levels and each further one the slowest: T(c) = fills + passings / c +
+    (c - 1) slowest / c + c slowest_fill at most, at the best c; or all goes at once, one level after the other.
+    """
+    whole = fills + passings + 2 * ramp * math.sqrt(slowest_fill * slowest)
+    chunked = fills + slowest + 2 * math.sqrt(slowest_fill * (passings - slowest + ramp * ramp * slowest))
+    return min(whole, chunked)
 
 
 @register_jitable
@@ -244,11 +264,9 @@ def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
     """Scatter (and gather back: ``passes`` = 2) level by level, cut into chunks so that levels overlap [s].
 
     The leading axes form one level (a torus), and so do leading meshes (a full mesh of several dimensions); every
-    other row is a level that works on what those below have left to one chip. Level i fills in D_i and passes its bytes
-    in V_i. With c chunks the first takes the sum of all levels and each further one the slowest level m:
-    T(c) = sum (D_i + V_i / c) + (c - 1) V_m / c + c D_m at most, at the best c; or all goes at once. Levels that use
-    the same ports do not overlap, and count as one level in m. ``trees`` is 1 where the outermost level is crossed by
-    trees, from rings inside; buffers then hold no more than the window, and filling takes no longer than to pass that.
+    other row is a level that works on what those below have left to one chip. Levels that use the same ports do not
+    overlap, and count as one level. ``trees`` is 1 where the outermost level is crossed by trees, from rings inside;
+    buffers then hold no more than the window, and filling takes no longer than to pass that.
     """
     count = axes(rows)
     if count == 0:
@@ -264,9 +282,8 @@ def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
     ports = 0.0
     left = size_bytes
     if count > 0:
-        passings = passes * rotated_scatter_seconds(rows, count, size_bytes)
-        fills = passes * rotated_scatter_seconds(rows, count, 0.0)
-        passings -= fills
+        fills = passes * rotated_scatter_seconds(rows, count, 0.0, 0.0)
+        passings = passes * rotated_scatter_seconds(rows, count, size_bytes, 0.0) - fills
         slowest, slowest_fill = passings, fills
         for i in range(count):
             left /= rows[i, SIZE]
@@ -284,9 +301,8 @@ def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
             slowest, slowest_fill, ramp = ports, ports_fill, rows[i, RAMP]
             window_s = rows[i, WINDOW] / rows[i, BANDWIDTH] if trees == 1 and rows[i, WINDOW] > 0 else math.inf
         left /= rows[i, SIZE]
-    whole = fills + passings + 2 * ramp * math.sqrt(slowest_fill * slowest)
-    chunked = fills + slowest + 2 * math.sqrt(slowest_fill * (passings - slowest + ramp * ramp * slowest))
-    return min(whole, chunked, fills + slowest + window_s)
+    together = in_chunks(fills, passings, slowest_fill, slowest, ramp)
+    return min(together, fills + slowest + window_s)
 
 
 @register_jitable
@@ -392,7 +408,7 @@ def full_mesh_seconds(rows, size_bytes):
     for i in range(rows.shape[0]):
         if rows[i, KIND] != MESH:
             return math.inf
-    return rotated_scatter_seconds(rows, rows.shape[0], size_bytes)
+    return rotated_scatter_seconds(rows, rows.shape[0], size_bytes, 1.0)
 
 
 @register_jitable
@@ -412,7 +428,7 @@ def torus_algorithm_seconds(kind, algorithm, size_bytes, rows):
     if algorithm == RING_PER_DIMENSION and passes > 0:
         seconds = passes * ring_per_dimension_seconds(rows, size_bytes)
     elif algorithm == BUCKET:
-        seconds = max(passes, 1.0 + (kind == BROADCAST)) * rotated_scatter_seconds(rows, rows.shape[0], size_bytes)
+        seconds = max(passes, 1.0 + (kind == BROADCAST)) * rotated_scatter_seconds(rows, rows.shape[0], size_bytes, 1.0)
     elif algorithm == SWING and kind == ALL_REDUCE:
         seconds = swing_seconds(rows, size_bytes)
     return seconds

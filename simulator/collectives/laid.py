@@ -6,17 +6,21 @@ else unit by unit, so that ranks fill nodes first.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.collectives import kernels
 from simulator.collectives.group import ALGORITHMS
-from simulator.collectives.rows.kernels import BANDWIDTH, LATENCY, SIZE, START
+from simulator.collectives.kinds import kind_id
+from simulator.collectives.rows.kernels import BANDWIDTH, LATENCY, RAMP, SIZE, START
 from simulator.collectives.schedules import SCHEDULES, Layout, Round, Schedule, schedule, snake
-from simulator.collectives.schedules.axes import box_of, ring_rounds, rotated
+from simulator.collectives.schedules.nested import Nest, nested
 from simulator.collectives.schedules.rounds import gathering, holding, overwrites, same
 from simulator.errors import InputError
 
@@ -26,15 +30,15 @@ if TYPE_CHECKING:
     from simulator.collectives.group import Group
     from simulator.machine import Level
 
+    Real = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
+NESTED = frozenset({"hierarchical", "in-network"})
+"""Algorithms that go level by level."""
 MOST_CHUNKS = 64
 """Chunks of a pipelined algorithm at most: more change a price by less than the figures are known."""
 PIPELINED = "chunks are whole here, and any part of one in the closed form"
 ACROSS = "each step has its own way here; the closed form takes the narrowest link and the mean or the longest way"
-IN_TURN = (
-    "levels take turns and no switch reduces here; in the closed form chunks overlap levels, and switches may reduce"
-)
 PARALLEL = "an axis of two has two parallel links, of which one message in the closed form uses one"
 
 
@@ -48,31 +52,64 @@ class Laid:
     order : (ranks,) which chip of the group each rank is
     differs : why the closed form is another time by design; empty where both are the same on an idle fabric
     chunks : in which it goes through a chain or tree, which depend on the size [1]
+    ramps : share of a pipeline's filling that chunks do not hide, of each level of the schedule, or of all [1]
     """
 
     schedule: Schedule
     order: Whole
     differs: str = ""
     chunks: int = 1
+    ramps: tuple[float, ...] = (0.0,)
 
 
 def algorithms_laid(kind: str) -> tuple[str, ...]:
     """The algorithms of the closed form that have a schedule for a kind of collective."""
     if kind == "send-recv":
         return ("direct",)
-    return tuple(name for name in ALGORITHMS if kind in SCHEDULES.get(_names(name), {}))
+    able = [name for name in ALGORITHMS if kind in SCHEDULES.get(name, {})]
+    return (*able, "in-network") if kind == "all-reduce" else tuple(able)
 
 
-def _names(algorithm: str) -> str:
-    return "nvls" if algorithm == "in-network" else algorithm
+def nest_of(levels: Sequence[Level]) -> Nest:
+    """The levels of the hierarchical algorithm: leading axes, or leading meshes, are one; so is every other level."""
+    levels = [level for level in levels if level.size > 1]
+    axes = [level for level in levels if level.kind == "axis"]
+    units = [level for level in levels if level.kind != "axis"]
+    meshes = [] if axes else list(itertools.takewhile(lambda level: level.kind == "mesh", units))
+    outer = tuple(level.size for level in units[len(meshes) :])
+    if meshes:
+        return Nest(tuple(level.size for level in meshes), (), outer)
+    return Nest(tuple(axis.size for axis in axes), tuple(axis.wraps for axis in axes), outer)
 
 
-def laid(kind: str, algorithm: str, levels: Sequence[Level], group: Group, size_bytes: float, planes: int = 1) -> Laid:
+def rows_of(nest: Nest, group: Group) -> Real:
+    """The row of every level of a nest, the first one where that has several: (levels, columns)."""
+    return np.asarray(group.rows[[0, *range(len(nest.inner), len(group.rows))] if nest.inner else slice(None)])
+
+
+def levels_that_reduce(kind: str, nest: Nest, group: Group, size_bytes: float) -> tuple[int, ...]:
+    """Levels of a nest whose switches reduce on the way, because that is the shorter."""
+    rows, left, found = rows_of(nest, group), size_bytes / math.prod(nest.inner), []
+    for level in range(1 if nest.inner else 0, nest.levels):
+        if kernels.is_reduced(rows, level, left, kind_id(kind)):
+            found.append(level)
+        left /= rows[level, SIZE]
+    return tuple(found)
+
+
+def laid(
+    kind: str,
+    algorithm: str,
+    levels: Sequence[Level],
+    group: Group,
+    size_bytes: float,
+    planes: Mapping[int, Sequence[int]] | None = None,
+) -> Laid:
     """Lay an algorithm out on the levels of a group, innermost first.
 
     Parameters
     ----------
-    planes : links of a chip to switches that reduce, each of which takes an equal part [1]
+    planes : for each level whose switches reduce, how many there are in each of its groups, see :class:`Nest`
 
     Raises
     ------
@@ -84,19 +121,24 @@ def laid(kind: str, algorithm: str, levels: Sequence[Level], group: Group, size_
             where="--algorithm",
             remedy=f"name one of {', '.join(algorithms_laid(kind))}, or ask the closed form",
         )
-    levels = [level for level in levels if level.size > 1]
+    if algorithm in NESTED:
+        nest = dataclasses.replace(nest_of(levels), planes=planes or {})
+        ramps = tuple(rows_of(nest, group)[:, RAMP].tolist())
+        return Laid(nested(kind, nest), np.arange(group.ranks), ACROSS if nest.levels > 1 else "", ramps=ramps)
+    found = _laid_flat(kind, algorithm, [level for level in levels if level.size > 1], group, size_bytes)
+    is_pipelined = found.differs == PIPELINED  # whose chunks are those of the schedule
+    return dataclasses.replace(found, ramps=(0.0 if is_pipelined else float(group.rows[-1, RAMP]),))
+
+
+def _laid_flat(kind: str, algorithm: str, levels: Sequence[Level], group: Group, size_bytes: float) -> Laid:
+    """An algorithm that takes all ranks as one level, or as the axes of one torus or full mesh."""
     axes = [level for level in levels if level.kind == "axis"]
     units = [level for level in levels if level.kind != "axis"]
     in_order = np.arange(group.ranks)
     if kind == "send-recv":
         return Laid(_to_neighbour(levels), in_order, _on_two(axes) if not units else ACROSS if len(levels) > 1 else "")
-    if algorithm == "in-network":
-        found = schedule("nvls", kind, Layout((group.ranks,), chunks=group.ranks, planes=planes))
-        return Laid(found, in_order)
     if algorithm in {"ring", "bidirectional-ring"}:
         return _ring(kind, algorithm, axes, units, group, size_bytes)
-    if algorithm == "hierarchical":
-        return Laid(_nested(kind, axes, units), in_order, differs=IN_TURN)
     if axes and not units:
         layout = Layout(tuple(axis.size for axis in axes), tuple(axis.wraps for axis in axes))
         differs = _on_two(axes) if algorithm == "ring-per-dimension" else ""
@@ -210,38 +252,6 @@ def _side_by_side(kind: str, ranks: int, rings: int, unit: int) -> Schedule:
         return Schedule("all-gather", "ring", ranks, rings * ranks, rounds)
 
     return gathering("ring", gather)[kind](Layout((ranks,)))
-
-
-def _nested(kind: str, axes: Sequence[Level], units: Sequence[Level]) -> Schedule:
-    """Level by level; a torus inside is one level, with all axes and both ways round at once."""
-    if not axes:
-        return schedule("hierarchical", kind, Layout(tuple(unit.size for unit in units)))
-    pods = math.prod(unit.size for unit in units)
-    shape = (pods, *(axis.size for axis in axes))
-    box = box_of(Layout(shape, (True, *(axis.wraps for axis in axes))))
-    count = len(axes)
-    parts = 2 * count
-
-    def gather(_: Layout, __: int) -> Schedule:
-        def rounds() -> Iterator[Round]:
-            here = box.along(0)
-            source = np.tile(np.arange(box.ranks), pods - 1)
-            target = np.concatenate([box.moved(0, (here + apart) % pods) for apart in range(1, pods)])
-
-            def own(source: Whole, _: Whole) -> Whole:
-                return source[:, None] + np.arange(parts) * box.ranks
-
-            yield Round(source, target, same(1 / box.ranks, len(source)), overwrites(len(source)), own)
-            for phase in range(count):
-                for lane, turn in enumerate(rotated(count)):
-                    before = (0, *(axis + 1 for axis in turn[:phase]))
-                    senses = ((1, 2 * lane), (-1, 2 * lane + 1))
-                    for each in ring_rounds(box, turn[phase] + 1, before, senses, parts):
-                        yield Round(each.source, each.target, each.share, each.reduces, each.pieces, lane, phase + 1)
-
-        return Schedule("all-gather", "hierarchical", box.ranks, parts * box.ranks, rounds)
-
-    return gathering("hierarchical", gather)[kind](Layout(shape))
 
 
 def _to_neighbour(levels: Sequence[Level]) -> Schedule:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from simulator.collectives.jobs import FlowPriced, answer, nodes_of, skew_of
+from simulator.collectives.kernels import filled
 from simulator.collectives.schedules import expanded
 from simulator.errors import InputError
 from simulator.fabric import capacities
@@ -149,7 +150,11 @@ def _met(flows: Flows, base: Whole, lanes: dict[int, Whole]) -> Whole:
 def priced_over_time(
     jobs: Sequence[Job], fabric: Fabric, background: Background | None, routing: str, tolerance: float
 ) -> list[FlowPriced]:
-    """Run all jobs and the background at once; a price for each job."""
+    """Run all jobs and the background at once; a price for each job.
+
+    What chunks leave unhidden of a pipeline's filling is that of the whole collective, whose pipeline fills in the time
+    that it would take without any bytes.
+    """
     flows = Flows()
     laid = [lay_out(job, fabric, routing, flows) for job in jobs]
     if background is not None:
@@ -157,18 +162,14 @@ def priced_over_time(
         ways = routes(fabric, source, target, routing)
         flows.add(ways, background.volume_bytes, background.ready_s)
     ways = flows.routes()
+    capacity = capacities(fabric)
     volume = np.asarray(_joined(flows.volume), dtype=np.float64)
-    found = drained(
-        ways,
-        capacities(fabric),
-        volume,
-        ready_s=_joined(flows.ready),
-        delay_s=_joined(flows.delay),
-        after=(_joined(flows.before), _joined(flows.later)),
-        tolerance=tolerance,
-    )
+    delay, ready, after = (_joined(flows.delay), _joined(flows.ready), (_joined(flows.before), _joined(flows.later)))
+    found = drained(ways, capacity, volume, ready_s=ready, delay_s=delay, after=after, tolerance=tolerance)
+    is_ramped = any(job.ramps[-1] > 0 for job in jobs)
+    empty = drained(ways, capacity, 0.0, delay_s=delay, after=after) if is_ramped else None
     prices = []
-    for each in laid:
+    for job, each in zip(jobs, laid, strict=True):
         of_job = Routes(
             ways.first[each.begin : each.end + 1] - ways.first[each.begin],
             ways.link[ways.first[each.begin] : ways.first[each.end]],
@@ -177,5 +178,10 @@ def priced_over_time(
         )
         loads = link_loads(of_job, len(fabric.indices), volume[each.begin : each.end])
         seconds = float(found.finish_s[each.last].max())
-        prices.append(answer(fabric, loads, seconds, each.rounds, found.fillings, "over-time"))
+        if empty is not None:
+            fill_s = float(empty.finish_s[each.last].max())
+            pass_s = seconds - fill_s - float(skew_of(job).max())
+            seconds += filled(fill_s, max(0.0, pass_s), job.ramps[-1]) - fill_s - max(0.0, pass_s)
+        needs = loads / np.where(loads > 0, capacity, 1.0)
+        prices.append(answer(fabric, loads, needs, seconds, each.rounds, found.fillings, "over-time"))
     return prices

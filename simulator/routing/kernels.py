@@ -28,24 +28,24 @@ def grown(array, needed):
 
 
 @register_jitable
-def hops_to(target, indptr, indices, is_open, hops, queue):
-    """Edges from every node to ``target`` over open entries, into ``hops``; NONE where there is no way.
+def explored(source, extra, read, written, indptr, indices, is_open, hops, front):
+    """Go on counting ``hops``, edges from nodes to one target over open entries, as far as ways from ``source`` need.
 
-    ``is_open`` is that of the entry in either direction; ``queue`` (nodes,) is room to work in.
+    These are the nodes nearer to the target than ``source``, and the equally near ones where ways of one edge more
+    (``extra`` = 1) count; NONE is what has not been reached. ``front`` (nodes,) are the nodes in the order in which
+    they were, ``read`` of ``written`` of which have been looked at; returns both. ``is_open`` is that of the entry in
+    either direction.
     """
-    hops[:] = NONE
-    hops[target] = 0
-    queue[0] = target
-    read, written = 0, 1
-    while read < written:
-        node = queue[read]
+    while read < written and (hops[source] == NONE or hops[front[read]] < hops[source] + extra - 1):
+        node = front[read]
         read += 1
         for entry in range(indptr[node], indptr[node + 1]):
             near = indices[entry]
             if is_open[entry] and hops[near] == NONE:
                 hops[near] = hops[node] + 1
-                queue[written] = near
+                front[written] = near
                 written += 1
+    return read, written
 
 
 @register_jitable
@@ -146,14 +146,17 @@ def all_ways(source, target, extra, fabric, hops, amount, late, queue, link, sha
 def shortest_routes(source, target, order, extra, seed, indptr, indices, is_open, width, latency):
     """Routes over shortest ways: (first, link, share, delay), in the order of the flows.
 
-    ``order`` sorts flows by target, so that distances are found once for each. ``extra`` = 1 also takes ways that are
-    one edge longer; ``seed`` of 0 or more picks a single way for each flow by hash, as switches with ECMP do.
+    ``order`` sorts flows by target, so that distances are found once for each, no farther than needed. ``extra`` = 1
+    also takes ways that are one edge longer; ``seed`` of 0 or more picks a single way for each flow by hash, as
+    switches with ECMP do.
     A flow whose target cannot be reached has a delay of -1.
     """
     flows = source.shape[0]
     nodes = indptr.shape[0] - 1
     fabric = (indptr, indices, is_open, width, latency)
-    hops = np.empty(nodes, dtype=np.int64)
+    hops = np.full(nodes, NONE)
+    front = np.empty(nodes, dtype=np.int64)
+    read, written = 0, 0
     queue = np.empty(2 * nodes, dtype=np.int64)
     amount = np.zeros(2 * nodes)
     late = np.zeros(2 * nodes)
@@ -166,8 +169,13 @@ def shortest_routes(source, target, order, extra, seed, indptr, indices, is_open
     for index in range(flows):
         flow = order[index]
         if target[flow] != last:
+            for place in range(written):
+                hops[front[place]] = NONE
             last = target[flow]
-            hops_to(last, indptr, indices, is_open, hops, queue)
+            hops[last] = 0
+            front[0] = last
+            read, written = 0, 1
+        read, written = explored(source[flow], extra, read, written, indptr, indices, is_open, hops, front)
         if hops[source[flow]] == NONE:
             delay[flow] = -1.0
         elif seed >= 0:

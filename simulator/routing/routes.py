@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.errors import InputError, InternalError, unknown_name
-from simulator.fabric import capacities
+from simulator.fabric import capacities, chips_of, sources
 from simulator.routing import kernels
 from simulator.streams import stream
 
@@ -165,10 +165,16 @@ def all_path(fabric: Fabric, source: Nodes, target: Nodes, seed: int = 0) -> Rou
 def over_a_middle(fabric: Fabric, source: Nodes, target: Nodes, seed: int = 0) -> Routes:
     """Each flow by a random chip in between, on the fabric's usual routing to it and on from it (Valiant, 1982).
 
-    Any pattern then loads links as two random ones do: the worst case gets better, the best case worse.
+    Any pattern then loads links as two random ones do: the worst case gets better, the best case worse. A flow inside a
+    machine takes a chip of that machine.
     """
-    chips = np.flatnonzero(np.array([kind == "chip" for kind in fabric.kinds]))
-    middle = chips[stream(seed, "valiant").integers(len(chips), size=len(source))]
+    chips, machine = np.flatnonzero(chips_of(fabric)), machines(fabric)
+    chips = chips[np.argsort(machine[chips], kind="stable")]
+    own = machine[source]
+    is_inside = own == machine[target]
+    begin = np.where(is_inside, np.searchsorted(machine[chips], own), 0)
+    end = np.where(is_inside, np.searchsorted(machine[chips], own, "right"), len(chips))
+    middle = chips[stream(seed, "valiant").integers(begin, end)]
     legs = [routes(fabric, source, middle), routes(fabric, middle, target)]
     return joined(legs[0], legs[1])
 
@@ -185,7 +191,56 @@ def joined(before: Routes, after: Routes) -> Routes:
     )
 
 
+@functools.lru_cache(maxsize=16)
+def inside(fabric: Fabric) -> NDArray[np.bool_]:
+    """Links that lead neither to another machine nor to a port that does: (entries,)."""
+    source = sources(fabric)
+    is_port = np.array([kind == "nic" for kind in fabric.kinds])
+    is_port &= np.bincount(source[fabric.scale_out], minlength=len(is_port)) > 0
+    return np.asarray(~fabric.scale_out & ~is_port[source] & ~is_port[fabric.indices])
+
+
+@functools.lru_cache(maxsize=16)
+def machines(fabric: Fabric) -> NDArray[np.int64]:
+    """The least number of a node that links inside a machine join with each: (nodes,)."""
+    kept = inside(fabric) & (capacities(fabric) > 0)
+    source, near = sources(fabric)[kept], fabric.indices[kept]
+    part = np.arange(len(fabric.nodes))
+    while True:
+        before = part.copy()
+        np.minimum.at(part, source, before[near])
+        part = part[part]
+        if (part == before).all():
+            return part
+
+
 def _shortest(fabric: Fabric, source: Nodes, target: Nodes, extra: int = 0, seed: int = kernels.NONE) -> Routes:
+    """Shortest ways, of which those between two chips of one machine do not leave it."""
+    if not fabric.scale_out.any():
+        return _shortest_over(fabric, np.ones(len(fabric.indices), dtype=np.bool_), source, target, extra, seed)
+    stays = machines(fabric)[source] == machines(fabric)[target]
+    if stays.all():
+        return _shortest_over(fabric, inside(fabric), source, target, extra, seed)
+    anywhere = np.ones(len(fabric.indices), dtype=np.bool_)
+    parts = [(np.flatnonzero(stays), inside(fabric)), (np.flatnonzero(~stays), anywhere)]
+    found = [_shortest_over(fabric, links, source[flow], target[flow], extra, seed) for flow, links in parts]
+    # back in the order of the flows
+    flow = np.concatenate([part[0] for part in parts])
+    entry = np.concatenate([np.repeat(part[0], np.diff(each.first)) for part, each in zip(parts, found, strict=True)])
+    order = np.argsort(entry, kind="stable")
+    back = np.argsort(flow)
+    return Routes(
+        np.concatenate(([0], np.cumsum(np.bincount(entry, minlength=len(flow))))).astype(np.int64),
+        np.concatenate([each.link for each in found])[order],
+        np.concatenate([each.share for each in found])[order],
+        np.concatenate([each.delay_s for each in found])[back],
+    )
+
+
+def _shortest_over(
+    fabric: Fabric, is_open: NDArray[np.bool_], source: Nodes, target: Nodes, extra: int, seed: int
+) -> Routes:
+    """Shortest ways over some of the links."""
     width = capacities(fabric)
     found = Routes(
         *kernels.shortest_routes_fast(
@@ -196,7 +251,7 @@ def _shortest(fabric: Fabric, source: Nodes, target: Nodes, extra: int = 0, seed
             seed,
             fabric.indptr,
             fabric.indices,
-            width > 0,
+            is_open & (width > 0),
             width,
             fabric.latency_s,
         )

@@ -11,7 +11,8 @@ import pytest
 
 import topologies
 from simulator.collectives import KINDS, price
-from simulator.collectives.laid import _nested, _side_by_side, algorithms_laid
+from simulator.collectives.laid import _side_by_side, algorithms_laid, nest_of
+from simulator.collectives.schedules.nested import Nest, nested
 from simulator.collectives.symbolic import faults as wrong
 from simulator.errors import InputError, InternalError
 from simulator.faults import Fault, check_joined, damaged, read_fault
@@ -110,10 +111,73 @@ def test_flows_are_slower_where_the_closed_form_counts_links_that_a_step_does_no
     assert found.differs
 
 
-def test_levels_that_take_turns_are_slower_than_levels_that_overlap():
-    found = flow("reduce-scatter", 256 * MIB, "hgx-h100", 16, algorithm="hierarchical")
-    assert found.seconds > found.closed_s
-    assert "turns" in found.differs
+NESTED = [("scalex640", 80), ("dgx-h100-superpod", 64), ("metax-shanghai-cube-128", 128), ("l40s-server", 8)]
+
+
+@pytest.mark.parametrize(("machine", "chips"), NESTED)
+@pytest.mark.parametrize("kind", ["all-reduce", "reduce-scatter", "all-gather"])
+def test_levels_overlap_in_chunks_as_in_the_closed_form(machine, chips, kind):
+    """Two tiers of switches that share ports; two that reduce; meshes below a switch; a tree of PCIe."""
+    for size in (64 * 1024.0, 64 * MIB, 4 * GIB):
+        found = flow(kind, size, machine, chips, algorithm="hierarchical")
+        assert found.seconds == pytest.approx(found.closed_s, rel=1e-9)
+
+
+@pytest.mark.parametrize(("machine", "chips"), [("hgx-h100", 16), ("gb200-nvl72", 144), ("dgx-2-v100", 32)])
+@pytest.mark.parametrize("kind", ["all-reduce", "all-gather"])
+def test_between_machines_rails_are_shorter_than_the_longest_way_of_the_closed_form(machine, chips, kind):
+    for size, most in ((64 * 1024.0, 0.1), (64 * MIB, 0.02), (16 * GIB, 1e-3)):
+        found = flow(kind, size, machine, chips, algorithm="hierarchical")
+        assert found.closed_s * (1 - most) < found.seconds <= found.closed_s * (1 + 1e-9)
+        assert "longest way" in found.differs
+
+
+@pytest.mark.parametrize(
+    "nest",
+    [
+        Nest((), (), (4,), {0: (3,)}),
+        Nest((), (), (3, 4), {0: (2,) * 4, 1: (3,) * 3}),
+        Nest((2, 3), (), (4, 2), {1: (3,) * 12}),
+        Nest((2, 2), (True, False), (3, 2), {1: (2,) * 8}),
+        Nest((3, 4, 2), (), ()),
+    ],
+    ids=["one switch", "two reducing levels", "above a full mesh", "above a torus", "a full mesh"],
+)
+@pytest.mark.parametrize("kind", ["all-gather", "reduce-scatter", "all-reduce"])
+def test_levels_give_every_rank_every_contribution_once(kind, nest):
+    assert wrong(nested(kind, nest)) == []
+
+
+def test_a_dead_switch_of_one_node_slows_the_reduction_of_all():
+    """One of two nodes loses 5 of 18 planes; its chips reduce over the others, and the rails wait for them."""
+    size = 64 * GIB
+    alone = flow("all-reduce", size, "hgx-h100", algorithm="in-network", fails=("switch0",))
+    found = flow("all-reduce", size, "hgx-h100", 16, algorithm="hierarchical", fails=("0/switch0",))
+    assert alone.seconds / alone.whole_s == pytest.approx(18 / 13, rel=5e-3)
+    assert found.whole_s < found.seconds <= found.whole_s * 18 / 13
+
+
+def test_a_sweep_says_at_each_size_what_that_size_alone_says():
+    for kind, machine, chips in (
+        ("all-reduce", "hgx-h100", 8),
+        ("broadcast", "hgx-h100", 8),
+        ("all-reduce", "tpu-v5e", 16),
+    ):
+        request = dataclasses.replace(LEFT_OPEN, kind=kind, machine=machine, chips=chips, fidelity="flow")
+        swept = sweep(dataclasses.replace(request, size="64KiB:16MiB")).answers
+        for each in swept[::4]:
+            alone = sweep(dataclasses.replace(request, size=f"{each.size_bytes:.0f}")).answers[0]
+            assert (each.seconds, each.algorithm, each.bounds) == (alone.seconds, alone.algorithm, alone.bounds)
+
+
+def test_lanes_that_wait_for_each_other_are_no_faster_than_the_whole_fabric(monkeypatch):
+    """A dead link of a torus lets lanes meet: each at its own pace, or, of many transfers, round by round."""
+    more = {"shape": (4, 4, 4), "algorithm": "bucket", "fails": ("chip0-chip1",)}
+    free = flow("all-reduce", 16 * MIB, "ironwood-9216", **more)
+    monkeypatch.setattr("simulator.collectives.flow.MOST_FREE", 0)
+    kept = flow("all-reduce", 16 * MIB, "ironwood-9216", **more)
+    assert (free.found.level, kept.found.level) == ("over-time", "in-lock-step")
+    assert kept.whole_s < free.seconds * 1.001 <= kept.seconds * 1.1
 
 
 def test_an_algorithm_without_a_schedule_is_left_to_the_fastest_that_has_one():
@@ -142,7 +206,7 @@ def test_pods_of_a_torus_give_every_rank_every_contribution_once(kind):
         dataclasses.replace(level, size=size) for level, size in zip(machine.slice_levels(64), (2, 3, 2), strict=True)
     ]
     pods = [dataclasses.replace(machine.network.level(2, 64), size=3)]
-    assert wrong(_nested(kind, axes, pods)) == []
+    assert wrong(nested(kind, nest_of([*axes, *pods]))) == []
 
 
 def test_rings_leave_every_node_by_all_its_ports():
@@ -185,15 +249,15 @@ def test_a_dead_switch_costs_the_share_of_its_links():
     """NVSwitch 0 of HGX H100 has 5 of the 18 links of every GPU."""
     size = 64 * GIB
     found = flow("all-reduce", size, "hgx-h100", algorithm="ring", fails=("switch0",))
-    assert found.seconds / found.whole_s == pytest.approx(18 / 13, rel=1e-3)
+    assert found.seconds / found.whole_s == pytest.approx(18 / 13, rel=5e-3)
     reduced = flow("all-reduce", size, "hgx-h100", algorithm="in-network", fails=("switch0",))
-    assert reduced.seconds / reduced.whole_s == pytest.approx(18 / 13, rel=1e-3)
+    assert reduced.seconds / reduced.whole_s == pytest.approx(18 / 13, rel=5e-3)
 
 
 def test_a_slow_switch_costs_what_its_links_lose():
     """All ways are shared by width, so that half of 5 of 18 links is 2.5 less."""
     found = flow("all-reduce", 64 * GIB, "hgx-h100", algorithm="two-shot", fails=("switch0=0.5",))
-    assert found.seconds / found.whole_s == pytest.approx(18 / 15.5, rel=1e-3)
+    assert found.seconds / found.whole_s == pytest.approx(18 / 15.5, rel=5e-3)
 
 
 @pytest.mark.parametrize("machine", ["hgx-h100", "ironwood-9216"])

@@ -85,6 +85,7 @@ class Round:
     lane, phase : rounds of one lane follow each other; lanes of one phase run side by side, each at its own step, and
         the next phase starts when all have ended
     between_all : where above 0, every one of so many ranks sends to every other, and no arrays are kept
+    level : of the hierarchical algorithm, innermost first
     """
 
     source: Whole
@@ -95,6 +96,7 @@ class Round:
     lane: int = 0
     phase: int = 0
     between_all: int = 0
+    level: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +112,7 @@ class Schedule:
         i x ranks + j being what i sends to j. Piece p of the others belongs to rank p modulo ``ranks``
     rounds : makes the rounds, one by one, anew at every call; phases ascend
     switches : nodes after the ranks that reduce and multicast but give and keep nothing [1]
+    reduces : for each level of the hierarchical algorithm, whether its switches reduce; empty for the others
     """
 
     kind: str
@@ -118,6 +121,7 @@ class Schedule:
     pieces: int
     rounds: Callable[[], Iterable[Round]]
     switches: int = 0
+    reduces: tuple[bool, ...] = ()
 
     @property
     def piece_share(self) -> float:
