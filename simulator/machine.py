@@ -134,7 +134,10 @@ class Dates(Entry, frozen=True):
 
 
 class Chip(Entry, frozen=True):
-    """One accelerator package, which programs see as ``devices`` devices."""
+    """One accelerator package, which programs see as ``devices`` devices.
+
+    ``host_link`` is its way to the memory of its host, one direction [B/s].
+    """
 
     name: Name
     title: Said
@@ -145,6 +148,7 @@ class Chip(Entry, frozen=True):
     hbm: Memory
     power: ChipPower
     kernels: dict[Name, KernelCost] = {}
+    host_link: BytesPerSecond | None = None
     price: Usd | None = None
     devices: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     dates: Dates | None = None

@@ -65,5 +65,6 @@ def chip_row(
             hbm,
             draw(chip.hbm.start),
             draw(chip.hbm.capacity),
+            draw(chip.host_link) if chip.host_link else 0.0,
         ]
     )

@@ -1,11 +1,12 @@
 """Operator times on one chip; numbers only, all sizes those of one chip.
 
-A chip is an array ``chip`` of length 18. For products in their dtype: PEAK, RATE (what large products reach of it over
+A chip is an array ``chip`` of length 19. For products in their dtype: PEAK, RATE (what large products reach of it over
 a long run), ENGINES that compute at once on blocks of TILE_M x TILE_N results in steps of TILE_K, FILL (depth lost to
 starting and ending each block), WIDTH (bytes of an element) and STREAM (bandwidth at which operands come). For
 attention in its own: FORWARD_RATE and BACKWARD_RATE of heads without end, QUERIES (of a block), KEYS (lost to starting
 and ending each block), SOFTMAX (what the softmax of one score costs, as so many elements of a head) and
-ATTENTION_WIDTH. For the rest: HBM (achieved bandwidth), DELAY (until it flows) and CAPACITY of memory.
+ATTENTION_WIDTH. For the rest: HBM (achieved bandwidth), DELAY (until it flows) and CAPACITY of memory, and HOST
+(bandwidth to the memory of the host, one direction; 0 where none is known).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from numba.extending import register_jitable
 
 PEAK, RATE, ENGINES, TILE_M, TILE_N, TILE_K, FILL, WIDTH, STREAM = range(9)
 FORWARD_RATE, BACKWARD_RATE, QUERIES, KEYS, SOFTMAX, ATTENTION_WIDTH = range(9, 15)
-HBM, DELAY, CAPACITY = range(15, 18)
-CHIP_COLUMNS = 18
+HBM, DELAY, CAPACITY, HOST = range(15, 19)
+CHIP_COLUMNS = 19
 
 ACTIVATION_BYTES = 2.0
 BACKWARD_PRODUCTS = 2.5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simulator.machine import Dtype, Slice
-    from simulator.plan import Recompute
+    from simulator.plan import Offload, Recompute
     from simulator.program import Stack, Transformer
     from supernode.validation.cases import Case
 
@@ -75,13 +75,14 @@ def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibili
     """
     wanted = [part.chip.dtype(dtype) for dtype in dtypes(case.text("precision"))]
     stacks = stacks_of(case, part.machine)
+    can_offload = part.chip.host_link is not None
     found: list[Possibility] = []
     refused = Refused("infeasible", f"global_batch = {case.count('global_batch')} leaves data ranks without a sequence")
     for tensor, context, pipeline in itertools.product(*_open_degrees(case, model)):
         try:
             degrees = _settled(case, part.chips, tensor, context, pipeline)
             for dtype in wanted:
-                found.extend(_spread(case, model, degrees, dtype, stacks))
+                found.extend(_spread(case, model, degrees, dtype, stacks, can_offload=can_offload))
         except Refused as why:
             refused = why
     if not found:
@@ -162,18 +163,18 @@ def _devices(case: Case, chips: int, tensor: int, context: int, pipeline: int) -
 
 
 def _spread(
-    case: Case, model: Transformer, degrees: Degrees, dtype: Dtype, stacks: tuple[Stack, ...]
+    case: Case, model: Transformer, degrees: Degrees, dtype: Dtype, stacks: tuple[Stack, ...], *, can_offload: bool
 ) -> Iterator[Possibility]:
     """Spread one choice of degrees over what else the row leaves open."""
     if model.heads % degrees.tensor:
         raise Refused("infeasible", f"tp = {degrees.tensor} does not divide {model.heads} heads")
     if degrees.pipeline > model.layers:
         raise Refused("infeasible", f"pp = {degrees.pipeline} is more than the {model.layers} layers")
-    for micro_batch, expert, virtual, recompute, (stack, zero) in itertools.product(
+    for micro_batch, expert, virtual, (recompute, offload), (stack, zero) in itertools.product(
         [degrees.micro_batch] if degrees.micro_batch else MICRO_BATCHES,
         _experts(case, model, degrees),
         _virtual_stages(case, model, degrees.pipeline),
-        recomputes(case.text("recompute")),
+        savings(case.text("recompute"), can_offload=can_offload),
         [(each, zero) for each in stacks for zero in _shardings(case.text("zero_or_fsdp"), degrees, each)],
     ):
         for batch in _batches(case, degrees, micro_batch):
@@ -193,7 +194,7 @@ def _spread(
                 recompute=recompute,
                 sequence_parallel=case.count("sp") != 0,
                 adapters=has_adapters(case),
-                offload="activations" if "offload" in case.text("recompute").lower() else "none",
+                offload=offload,
                 gather_dtype=dtype if dtype == "fp8" else "bf16",  # as the recipes of fp8 training have it
                 reduce_dtype=stack.training.reduce_dtype if stack.training else "fp32",
                 dtype=dtype,
@@ -253,6 +254,17 @@ def _virtual_stages(case: Case, model: Transformer, pipeline: int) -> list[int]:
     if stated:
         return [stated]
     return [count for count in VIRTUAL_STAGES if count == 1 or model.layers % (pipeline * count) == 0]
+
+
+def savings(named: str, *, can_offload: bool) -> list[tuple[Recompute, Offload]]:
+    """How activations can have been saved: recomputed, or kept in host memory where the row does not say."""
+    modes = recomputes(named)
+    if "offload" in named.lower():
+        return [(mode, "activations") for mode in modes]
+    found: list[tuple[Recompute, Offload]] = [(mode, "none") for mode in modes]
+    if len(modes) > 1 and can_offload:
+        found.append(("none", "activations"))
+    return found
 
 
 def recomputes(named: str) -> tuple[Recompute, ...]:

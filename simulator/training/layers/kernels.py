@@ -29,6 +29,7 @@ from simulator.collectives.rows.kernels import (
 from simulator.compute.kernels import (
     ACTIVATION_BYTES,
     HBM,
+    HOST,
     WIDTH,
     attention_backward_seconds,
     attention_forward_seconds,
@@ -37,6 +38,9 @@ from simulator.compute.kernels import (
     grouped_seconds,
     matmul_seconds,
     traffic_seconds,
+)
+from simulator.training.memory.kernels import (
+    layer_bytes,
 )
 from simulator.training.rows.kernels import (
     ACTIVE,
@@ -68,6 +72,9 @@ from simulator.training.rows.kernels import (
     MODEL_LAYERS,
     MOE_LAYER,
     MOE_LAYERS,
+    OFFLOAD,
+    OFFLOAD_ACTIVATIONS,
+    OFFLOAD_BOTH,
     OVERLAP_EXPERT,
     OVERLAP_TENSOR,
     RECOMPUTE,
@@ -199,6 +206,14 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
         for column in range(3):
             layer[kind, column] *= stretch
         layer[kind, INPUT] += again * layer[kind, FORWARD]
+    if plan[OFFLOAD] == OFFLOAD_ACTIVATIONS or plan[OFFLOAD] == OFFLOAD_BOTH:
+        if chip[HOST] <= 0:
+            return False
+        kept = layer_bytes(program, counts, work, chip, stack, plan)
+        for kind in range(2):  # what the passes of a layer do not hide of the way to host memory and back
+            moved = kept[kind] / chip[HOST]
+            layer[kind, FORWARD] = max(layer[kind, FORWARD], moved)
+            layer[kind, INPUT] = max(layer[kind, INPUT], moved - layer[kind, WEIGHT])
     return fill_communication(
         counts, work, chip, levels, library, stack, plan, scratch, attention, attention_back, layer
     )
