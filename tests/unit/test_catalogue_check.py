@@ -105,9 +105,9 @@ def test_the_chip_is_checked_under_each_hypothesis_that_changes_it(mine):
 @pytest.mark.parametrize(
     ("total", "others", "note", "what"),
     [
-        # 8 chips of 80 GB, or of 80 GiB
-        ((640, 640, 640), {}, "", None),
-        ((650, 650, 650), {}, "", None),  # within 2 %
+        # 8 chips of 81,559 MiB, as the driver says, or of 80 GB or GiB
+        ((684, 684, 684), {}, "", None),
+        ((695, 695, 695), {}, "", None),  # within 2 %
         ((700, 640, 700), {}, "", "say in a note why they differ"),
         ((700, 640, 700), {}, "With the memory of the hosts.", None),
         ((700, 640, 700), {"others": [OTHER | {"value": 640, "unit": "GB"}], "choice": "Newer."}, "", None),
