@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -18,6 +20,7 @@ from supernode.fitting.kernels import as_toml, fit_kernels, path_of
 from supernode.validation import read_cases
 from supernode.validation.kernels import chip_of, kernel_of, seconds_of
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "fit-your-own.md"
 TRUE = {
     "chip/h100-sxm/matmul.fraction.bf16": 0.7,
     "chip/h100-sxm/matmul.fill": 260.0,
@@ -169,3 +172,12 @@ def test_every_chip_of_a_table_is_fitted_by_itself(tmp_path):
     assert [fit.chip.name for fit in fits] == ["gb200", "h100-sxm"]
     for fit in fits:
         assert all(math.isclose(each.value, each.figure.si, rel_tol=1e-3) for each in fit.constants)
+
+
+def test_the_table_of_the_page_is_read_and_fitted(tmp_path):
+    (text,) = re.findall(r"^```\n(system,.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "page.csv"
+    path.write_text(text, encoding="utf-8")
+    (fit,) = fit_kernels(read_cases(path))
+    assert {row.kernel.kind for row in fit.kinds[0].rows} == {"product-bf16", "product-fp8"}
+    assert not fit.left_out
