@@ -48,7 +48,7 @@ TINY = 1e-6
 _SHARES = frozenset({"fraction", "sustained", "backward"})
 _BETWEEN = {"idle": (0.0, 1.0), "pue": (1.0, LARGEST["1"])}
 """Numbers with limits of their own; a power at rest may be none."""
-_MOST_RAMP = 4.0
+MOST_RAMP = 4.0
 """A ramp (1 at the best number of chunks, none for messages in one piece) is more where a library chooses worse."""
 _LEAST = {
     **dict.fromkeys(("life", "rent_per_chip", "spread_low", "spread_high"), TINY),
@@ -119,7 +119,7 @@ def _limits(figure: Figure) -> tuple[float, float]:
     if last in _BETWEEN:
         return _BETWEEN[last]
     least = _LEAST.get(last, _LEAST_OF.get(figure.dimension, 0.0))
-    return least, _MOST_RAMP if (last, figure.dimension) == ("ramp", "1") else LARGEST[figure.dimension]
+    return least, MOST_RAMP if (last, figure.dimension) == ("ramp", "1") else LARGEST[figure.dimension]
 
 
 def check_chip(chip: Chip, where: str) -> None:

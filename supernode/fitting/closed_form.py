@@ -25,6 +25,7 @@ from simulator.figures import Draw, Figure
 from supernode.fitting.slices import slices_of
 from supernode.fitting.spread import spreads_by_size
 from supernode.validation.collective import NAMED
+from topologies.checks import MOST_RAMP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 FITTED = ("fraction", "start", "collective_launch", "call", "ramp")
 """Last step of the path of a figure that is fitted."""
-SHARES = ("fraction",)
-"""Those of them that are at most one."""
+MOST = {"fraction": 1.0, "ramp": MOST_RAMP}
+"""The most that some of them can be."""
 SCATTER = 0.03
 """Relative scatter of repeated runs of nccl-tests, taken as that of a good measurement."""
 NARROWEST = 0.05
@@ -221,7 +222,7 @@ def _touched(rows: Sequence[Row], parts: Mapping[int, Slice]) -> list[Figure]:
 
 
 def _most(figure: Figure, high: float) -> float:
-    return min(1.0, high) if figure.key.rpartition(".")[2].rpartition("/")[2] in SHARES else high
+    return min(MOST.get(figure.key.rpartition(".")[2].rpartition("/")[2], math.inf), high)
 
 
 class _Problem:
@@ -239,9 +240,8 @@ class _Problem:
         self.sigma = np.maximum((ends[:, 2] - ends[:, 1]) / (2 * _NORMAL), NARROWEST)
         self.least = np.minimum(ends[:, 1], self.prior) - math.log(_WIDE)
         most = np.maximum(ends[:, 2], self.prior) + math.log(_WIDE)
-        self.most = np.array(
-            [min(end, 0.0) if _most(one, 2.0) == 1 else end for one, end in zip(figures, most, strict=True)]
-        )
+        limits = [_most(one, math.inf) for one in figures]
+        self.most = np.minimum(most, np.log(limits))
 
     def ratios(self, chosen: Sequence[int], theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logarithm of predicted over measured time of some rows [1]."""
