@@ -112,7 +112,7 @@ def kernels(
     """
     from simulator.files import write_whole
     from supernode.cli.fit_kernels_print import as_object, print_fits
-    from supernode.fitting.kernels import as_toml, fit_kernels
+    from supernode.fitting.kernel_tables import as_toml, fit_kernels
     from supernode.validation.cases import read_cases
 
     cases = read_cases(file)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from supernode.cli.common import console, quantity
 from supernode.fitting.closed_form import median_error
-from supernode.fitting.kernels import path_of
+from supernode.fitting.kernel_tables import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from supernode.fitting.kernels import ChipFit, Constant, KindFit
+    from supernode.fitting.kernel_tables import ChipFit, Constant, KindFit
 
 MATURITY = "plausible"
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulator.errors import InputError, InternalError, unknown_name
-from supernode.validation import collective, kernels, training
+from supernode.validation import collective, kernel_tables, training
 from supernode.validation.answers import Refused, Row, judged
 from supernode.validation.cases import Case, clean, holds_kernels, read_cases
 from supernode.validation.columns import KINDS, Kind
 
-PREDICTORS = {"collective": collective, "training": training, "kernels": kernels}
+PREDICTORS = {"collective": collective, "training": training, "kernels": kernel_tables}
 """Kind of row -> the module that says what was measured, describes it and predicts it."""
 
 DATA = "SUPERNODE_DATA"

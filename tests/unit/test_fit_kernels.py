@@ -16,9 +16,9 @@ import topologies
 from simulator.errors import InputError
 from simulator.figures import Draw
 from supernode.cli import app
-from supernode.fitting.kernels import as_toml, fit_kernels, path_of
+from supernode.fitting.kernel_tables import as_toml, fit_kernels, path_of
 from supernode.validation import read_cases
-from supernode.validation.kernels import chip_of, kernel_of, seconds_of
+from supernode.validation.kernel_tables import chip_of, kernel_of, seconds_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "fit-your-own.md"
 TRUE = {

@@ -13,7 +13,7 @@ from simulator.compute.chip import chip_row
 from simulator.figures import Draw
 from supernode.validation import default_files, predict, read_cases, validate
 from supernode.validation.experts import loads
-from supernode.validation.kernels import CHIPS, chip_of, kernel_of, seconds_of
+from supernode.validation.kernel_tables import CHIPS, chip_of, kernel_of, seconds_of
 
 PRODUCT = {"system": "h100_sxm", "dtype": "bfloat16", "m": 4096, "n": 8192, "k": 8192, "latency_ms": 1}
 ATTENTION = {

@@ -26,7 +26,7 @@ from simulator.machine import Chip, KernelCost, Tile
 from supernode.fitting.closed_form import Watch, median_error
 from supernode.fitting.rows import FITTED_SPLITS
 from supernode.validation.answers import Refused
-from supernode.validation.kernels import Kernel, chip_of, kernel_of, measured, row_of, seconds_on
+from supernode.validation.kernel_tables import Kernel, chip_of, kernel_of, measured, row_of, seconds_on
 
 if TYPE_CHECKING:
     import numpy as np
