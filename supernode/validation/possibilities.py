@@ -90,11 +90,6 @@ def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibili
     return list(dict.fromkeys(found))
 
 
-def is_open(case: Case) -> bool:
-    """Whether the row leaves the degrees of its plan to us, rather than details of it."""
-    return case.count("tp") is None or case.count("pp") is None
-
-
 def remark(case: Case, chips: int) -> str:
     """What to know where the stated degrees do not multiply to the chips."""
     degrees = [case.count(name) for name in ("tp", "cp", "pp", "dp")]

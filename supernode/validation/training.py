@@ -10,7 +10,7 @@ from simulator.training.plans import plan_rows
 from supernode.validation.answers import Predicted, Refused, predicted
 from supernode.validation.architecture import architecture
 from supernode.validation.parts import draws, part_of
-from supernode.validation.possibilities import Possibility, is_open, possibilities, remark
+from supernode.validation.possibilities import Possibility, possibilities, remark
 from supernode.validation.rates import RATES, per_second
 from workloads.program import program
 
@@ -69,7 +69,7 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
     stated = Draw()
     seconds, needed, available = _priced(work, found, part, sequence, stated)
     batches = np.array([each.batch for each in found], dtype=np.float64)
-    keep, note = _plausible(seconds / batches, needed, available, is_chosen=is_open(case))
+    keep, note = _plausible(found, seconds / batches, needed, available)
     if not keep:
         raise Refused("infeasible", f"no plan of the row can be laid out on {part.chips} chips")
     found = [found[index] for index in keep]
@@ -122,26 +122,31 @@ def _priced(
 
 
 def _plausible(
-    seconds: NDArray[np.float64], needed: NDArray[np.float64], available: NDArray[np.float64], *, is_chosen: bool
+    found: list[Possibility],
+    seconds: NDArray[np.float64],
+    needed: NDArray[np.float64],
+    available: NDArray[np.float64],
 ) -> tuple[list[int], str]:
-    """Indices of the possibilities that fit in memory, or of the leanest with a note where our count lets none fit.
+    """Indices of the possibilities that can have run and were worth running, and a note on memory.
 
-    ``seconds`` are per sequence, ``needed`` and ``available`` bytes of a chip; ``is_chosen``: only the fastest few.
+    ``seconds`` are per sequence, ``needed`` and ``available`` bytes of a chip. Of those of one stack that fit in
+    memory, as far as our count of it can tell, the fastest few count; the leanest where none fits.
     """
     import numpy as np
 
     placed = np.isfinite(seconds)
     if not placed.any():
         return [], ""
-    fits = placed & (needed <= available)
+    least = needed[placed].min()
     note = ""
-    if not fits.any():
-        least = needed[placed].min()
-        fits = placed & (needed <= least)
+    if not (placed & (needed <= available)).any():
         note = (
             f"our count of memory is {least / _GIGABYTE:.0f} GB of {available.max() / _GIGABYTE:.0f} GB a chip; priced "
             "all the same"
         )
-    if is_chosen:
-        fits &= seconds <= TUNED * seconds[fits].min()
+    fits = placed & (needed <= np.maximum(COUNTED * available, least))
+    for name in {each.stack.name for each in found}:
+        own = np.array([each.stack.name == name for each in found])
+        if (fits & own).any():
+            fits &= ~own | (seconds <= TUNED * seconds[fits & own].min())
     return [int(index) for index in np.flatnonzero(fits)], note

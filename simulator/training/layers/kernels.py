@@ -212,6 +212,9 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
         kept = layer_bytes(program, counts, work, chip, stack, plan)
         for kind in range(2):  # what the passes of a layer do not hide of the way to host memory and back
             moved = kept[kind] / chip[HOST]
+            if plan[RECOMPUTE] == RECOMPUTE_FULL:  # its input alone
+                spread = plan[TENSOR] if plan[SEQUENCE_PARALLEL] == 1 else 1.0
+                moved = ACTIVATION_BYTES * tokens * counts[HIDDEN] / spread / chip[HOST]
             layer[kind, FORWARD] = max(layer[kind, FORWARD], moved)
             layer[kind, INPUT] = max(layer[kind, INPUT], moved - layer[kind, WEIGHT])
     return fill_communication(
