@@ -51,6 +51,7 @@ class Plan:
     gather_dtype : of parameters as they are gathered
     reduce_dtype : of gradients as they are reduced and kept
     state_dtype : of the optimizer's moments
+    axes : order in which ranks fill the axes of a torus, by their numbers; (): as they are numbered
     adapters : weights are frozen and low-rank adapters beside them trained (LoRA), whose own cost is neglected
     """
 
@@ -81,6 +82,7 @@ class Plan:
     reduce_dtype: Dtype = "fp32"
     state_dtype: Dtype = "fp32"
     adapters: bool = False
+    axes: tuple[int, ...] = ()
 
     @property
     def chips(self) -> int:

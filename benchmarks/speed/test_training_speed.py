@@ -16,7 +16,9 @@ from simulator.machine import Slice, slice_of
 from simulator.serving import estimate
 from simulator.training import kernels, search, step
 from simulator.training.arrays import training_arrays
+from simulator.training.layers.kernels import KINDS, LAYER_COLUMNS
 from simulator.training.plans import candidate_plans, plan_rows
+from simulator.training.rows.kernels import PART_COLUMNS
 from workloads.program import program
 from workloads.tasks import ServingTask, TrainingTask
 
@@ -37,11 +39,12 @@ CASES = [
 @njit
 def many(program, counts, work, chip, levels, library, stack, plan, calls):  # noqa: ANN001 - arrays of the kernel
     """Price one plan so many times; the sum keeps the calls from being left out."""
-    scratch = np.empty((levels.shape[0] + 1, levels.shape[1]))
-    parts = np.empty(10)
+    scratch = np.empty((levels.shape[1] + 1, levels.shape[2]))
+    layer = np.empty((KINDS, LAYER_COLUMNS))
+    parts = np.empty(PART_COLUMNS)
     total = 0.0
     for _ in range(calls):
-        total += step_fast(program, counts, work, chip, levels, library, stack, plan, scratch, parts)
+        total += step_fast(program, counts, work, chip, levels, library, stack, plan, scratch, layer, parts)
     return total
 
 

@@ -8,6 +8,7 @@ from simulator.collectives import level_rows
 from simulator.compute.chip import chip_row
 from simulator.errors import InputError
 from simulator.program import LOSSES
+from simulator.training.placement import placed_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Arrays(NamedTuple):
-    """What the training kernel takes, but for the plans."""
+    """What the training kernel takes, but for the plans; ``levels`` has one slice for each placement of the ranks."""
 
     program: NDArray[np.float64]
     counts: NDArray[np.float64]
@@ -98,7 +99,8 @@ def training_arrays(
         ]
     )
     work = np.array([sequence, batch, skew], dtype=np.float64)
-    levels = level_rows(part.levels, part.machine.software, draw)
+    rows = level_rows(part.levels, part.machine.software, draw)
+    levels = placed_rows(rows, part)
     library = np.zeros(CONSTANTS)
     library[[DISPATCH_START, COMBINE_START]] = draw(part.machine.software.collective_launch)
     library[[COMBINE_INSIDE, COMBINE_OUTSIDE]] = 1.0

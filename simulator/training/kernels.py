@@ -1,7 +1,8 @@
 """Price one training step of one plan; numbers and arrays only.
 
-Arrays as in :mod:`simulator.training.rows.kernels`, ``chip`` as in :mod:`simulator.compute.kernels`, ``levels`` as in
-:mod:`simulator.collectives.rows.kernels`, ``library`` as in :mod:`simulator.collectives.exchange.kernels`.
+Arrays as in :mod:`simulator.training.rows.kernels`, ``chip`` as in :mod:`simulator.compute.kernels`, ``library`` as in
+:mod:`simulator.collectives.exchange.kernels`. ``levels`` (placements, levels, columns) holds the slice as in
+:mod:`simulator.collectives.rows.kernels` for each order in which ranks can fill its axes; a plan says which.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from simulator.training.rows.kernels import (
     AVAILABLE,
     BATCH,
     BUBBLE,
+    BUFFERS,
     COLLECTIVE_LAUNCH,
     COMPUTE,
     CONTEXT,
@@ -67,12 +69,16 @@ from simulator.training.rows.kernels import (
     EXPERT,
     EXPERT_COMM,
     EXPERT_TENSOR,
+    FIRST_LAYERS,
     FULLY_SHARDED,
     GATHER_EXPOSED,
     GATHER_WIDTH,
+    GRADIENTS_SPLIT,
     HIDDEN,
+    HOP,
     JITTER,
     KIND,
+    LAST_LAYERS,
     LAYERS,
     MEMORY_COLUMNS,
     MICRO_BATCH,
@@ -81,11 +87,15 @@ from simulator.training.rows.kernels import (
     OPTIMIZER,
     OVERHEAD,
     OVERLAP_DATA,
+    PART_COLUMNS,
     PIPELINE,
     PIPELINE_COMM,
+    PLACEMENT,
+    PLAN_COLUMNS,
     REDUCE_WIDTH,
     SCHEDULE,
     SEQUENCE,
+    SHARD_RANKS,
     STATE_WIDTH,
     STEP_OVERHEAD,
     TENSOR,
@@ -105,13 +115,17 @@ from simulator.training.schedules.kernels import (
     pipeline_seconds,
 )
 
+BESIDE_LAYERS = (PIPELINE, VIRTUAL, DATA, ZERO, SCHEDULE, FIRST_LAYERS, LAST_LAYERS, SHARD_RANKS)
+"""Columns of a plan on which the time of one layer does not depend."""
+
 
 @register_jitable
 def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_s, scratch):
     """What shows of gradient reduction and parameter gathering over the data ranks in one step [s].
 
-    ZeRO-1 and 2 reduce once a step, behind the last backward pass of a micro-batch, and gather behind the first forward
-    pass (``forward_s``); without ZeRO gradients are all-reduced. ZeRO-3 gathers every layer twice and reduces it once
+    ZeRO-1 reduces once a step, behind the last backward pass of a micro-batch, and gathers behind the first forward
+    pass (``forward_s``); without ZeRO gradients are all-reduced. ZeRO-2, which has no room for whole gradients, reduces
+    in every micro-batch (Rajbhandari et al., SC20, section 5.2). ZeRO-3 gathers every layer twice and reduces it once
     in every micro-batch, behind compute. Copies of what ZeRO splits all-reduce their shares once a step (HSDP).
     """
     tensor, launch = plan[TENSOR], stack[COLLECTIVE_LAUNCH]
@@ -142,9 +156,9 @@ def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_
         shown = exposed(micro_batches * per_micro_batch, share, compute_s)
         dense, experts = layers * dense, moe_layers * experts
     else:
-        shown = exposed(reduce + expert_reduce, share, 2 * forward_s) + exposed(
-            gather + expert_gather, share, forward_s
-        )
+        times = micro_batches if plan[ZERO] == GRADIENTS_SPLIT else 1.0
+        shown = times * exposed(reduce + expert_reduce, share, 2 * forward_s)
+        shown += exposed(gather + expert_gather, share, forward_s)
     if shard < ranks:
         mine = reduced * dense / shard
         across = group_seconds(ALL_REDUCE, mine, levels, tensor * shard, ranks / shard, scratch, launch)
@@ -203,19 +217,29 @@ def slowest_rank(counts, plan, layer):
 
 
 @register_jitable
-def step(program, counts, work, chip, levels, library, stack, plan, scratch, parts):
-    """Price one step: fills ``parts`` (10,) [s]; returns the total, infinite if the plan has no place on the fabric.
+def step(program, counts, work, chip, levels, library, stack, plan, scratch, layer, parts):
+    """Price one step: fills ``layer`` (3, 10) and ``parts`` (11,) [s]; returns the total.
+
+    It is infinite if the plan has no place on the fabric.
+    """
+    placed = levels[int(plan[PLACEMENT])]
+    if fill_layers(program, counts, work, chip, placed, library, stack, plan, scratch, layer):
+        return fill_parts(counts, work, chip, placed, stack, plan, layer, scratch, parts)
+    parts[:] = 0.0
+    parts[TOTAL] = math.inf
+    return math.inf
+
+
+@register_jitable
+def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
+    """Put the layers of a plan together to a step: fills ``parts`` (11,) [s]; returns the total.
 
     The pipeline is estimated by its closed form; data ranks, optimizer, host and the slowest of all ranks come on top.
     The largest of n normal deviations is about sqrt(2 ln n) of them (Fisher and Tippett, 1928), of a lognormal step so
-    many times ``jitter`` to first order.
+    many times ``jitter`` to first order. ``levels`` (levels, columns) are those of the plan's placement.
     """
     parts[:] = 0.0
     pipeline, moe_layers = plan[PIPELINE], counts[MOE_LAYERS]
-    layer = np.zeros((KINDS, LAYER_COLUMNS))
-    if not fill_layers(program, counts, work, chip, levels, library, stack, plan, scratch, layer):
-        parts[TOTAL] = math.inf
-        return math.inf
     dense, moe, head = slowest_rank(counts, plan, layer)
     micro_batches = math.ceil(work[BATCH] / (plan[DATA] * plan[MICRO_BATCH]))
     parts[COMPUTE] = micro_batches * stage_seconds(layer, dense, moe, head, FORWARD, TENSOR_F)
@@ -230,6 +254,7 @@ def step(program, counts, work, chip, levels, library, stack, plan, scratch, par
         if math.isinf(hop_s):
             parts[TOTAL] = math.inf
             return math.inf
+        parts[HOP] = hop_s
         ideal, sent = 0.0, 0.0
         for is_sent in range(2):
             found = pipeline_seconds(
@@ -286,20 +311,43 @@ def send_seconds(counts, work, levels, plan, scratch):
 
 @register_jitable
 def search(program, counts, work, chip, levels, library, stack, plans, is_filtered, seconds, needed):
-    """Memory of every plan of ``plans`` (plans, 9) into ``needed``, its step time into ``seconds``, both (plans,).
+    """Memory of every plan of ``plans`` (plans, 27) into ``needed``, its step time into ``seconds``, both (plans,).
 
-    With ``is_filtered`` a plan that does not fit in memory is not priced: its time is not a number. The time of a plan
-    that has no place on the fabric is infinite.
+    With ``is_filtered`` a plan that does not fit in memory is not priced: its time is -1 less the number of the largest
+    item of its memory. The time of a plan that has no place on the fabric is infinite. Layers are priced once for plans
+    in a row that have the same.
     """
-    scratch = np.empty((levels.shape[0] + 1, levels.shape[1]))
-    parts = np.empty(10)
+    scratch = np.empty((levels.shape[1] + 1, levels.shape[2]))
+    parts = np.empty(PART_COLUMNS)
     memory = np.empty(MEMORY_COLUMNS)
+    layer = np.empty((KINDS, LAYER_COLUMNS))
+    filled = -1  # the plan whose layers are priced
+    is_placed = False
     for i in range(plans.shape[0]):
         needed[i] = fill_memory(program, counts, work, chip, stack, plans[i], memory)
         if is_filtered and needed[i] > memory[AVAILABLE]:
-            seconds[i] = math.nan
-        else:
-            seconds[i] = step(program, counts, work, chip, levels, library, stack, plans[i], scratch, parts)
+            largest = 0
+            for item in range(1, BUFFERS + 1):
+                if memory[item] > memory[largest]:
+                    largest = item
+            seconds[i] = -1.0 - largest
+            continue
+        placed = levels[int(plans[i, PLACEMENT])]
+        if filled < 0 or not has_layers_of(plans, i, filled):
+            is_placed = fill_layers(program, counts, work, chip, placed, library, stack, plans[i], scratch, layer)
+            filled = i
+        seconds[i] = math.inf
+        if is_placed:
+            seconds[i] = fill_parts(counts, work, chip, placed, stack, plans[i], layer, scratch, parts)
+
+
+@register_jitable
+def has_layers_of(plans, i, j):
+    """Whether two plans differ only in what the time of a layer does not depend on."""
+    for column in range(PLAN_COLUMNS):
+        if plans[i, column] != plans[j, column] and column not in BESIDE_LAYERS:
+            return False
+    return True
 
 
 @register_jitable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simulator.compute.chip import WIDTH_BYTES
 from simulator.plan import CONTEXT_MODES, OFFLOADS, RECOMPUTES, SCHEDULES, Plan
+from simulator.training.placement import placement_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from simulator.machine import Dtype
+    from simulator.machine import Dtype, Slice
     from simulator.program import Transformer
 
 SEARCHED_RECOMPUTES = (0, 2)
@@ -113,13 +114,19 @@ def plan_of(row: NDArray[np.float64], dtype: Dtype) -> Plan:
     )
 
 
-def plan_rows(plans: Sequence[Plan]) -> NDArray[np.float64]:
-    """Plans as the array that kernels take, (plans, 25): the columns of :mod:`simulator.training.rows.kernels`."""
+def plan_rows(plans: Sequence[Plan], part: Slice | None = None) -> NDArray[np.float64]:
+    """Plans as the array that kernels take, (plans, 27): the columns of :mod:`simulator.training.rows.kernels`.
+
+    Raises
+    ------
+    InputError : the axes of a plan are not those of the slice, or there is no slice that has them
+    """
     import numpy as np
 
     from simulator.training.rows.kernels import PLAN_COLUMNS
 
-    return np.array([_row(plan) for plan in plans], dtype=np.float64).reshape(len(plans), PLAN_COLUMNS)
+    rows = [(*_row(plan), placement_of(plan.axes, part) if plan.axes else 0) for plan in plans]
+    return np.array(rows, dtype=np.float64).reshape(len(plans), PLAN_COLUMNS)
 
 
 def _row(plan: Plan) -> tuple[float, ...]:

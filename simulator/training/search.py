@@ -74,8 +74,8 @@ def search(
     arrays = training_arrays(program, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw or Draw())
     seconds, needed = np.empty(len(plans)), np.empty(len(plans))
     kernels.search_fast(*arrays, plans, True, seconds, needed)  # noqa: FBT003 - a kernel takes no keywords
-    too_large, unplaceable = np.isnan(seconds), np.isinf(seconds)
-    fits = np.flatnonzero(np.isfinite(seconds))
+    too_large, unplaceable = seconds < 0, np.isinf(seconds)
+    fits = np.flatnonzero(np.isfinite(seconds) & ~too_large)
     order = fits[np.argsort(seconds[fits], kind="stable")]
     lean = np.flatnonzero(~unplaceable)
     lean = lean[np.argsort(needed[lean], kind="stable")]

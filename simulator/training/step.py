@@ -97,13 +97,14 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
     import numpy as np
 
     from simulator.training import kernels
+    from simulator.training.layers.kernels import KINDS, LAYER_COLUMNS
     from simulator.training.rows import kernels as columns
 
     price: Any = kernels.step_fast if is_compiled else kernels.step
-    parts = np.empty(10)
-    scratch = np.empty((arrays.levels.shape[0] + 1, arrays.levels.shape[1]))
-    row = plan_rows([plan])[0]
-    seconds = float(price(*arrays, row, scratch, parts))
+    parts, layer = np.empty(columns.PART_COLUMNS), np.empty((KINDS, LAYER_COLUMNS))
+    scratch = np.empty((arrays.levels.shape[1] + 1, arrays.levels.shape[2]))
+    row = plan_rows([plan], part)[0]
+    seconds = float(price(*arrays, row, scratch, layer, parts))
     if not np.isfinite(seconds):
         raise InputError(f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}")
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:

@@ -1,10 +1,11 @@
 """The columns of the arrays that training kernels take; numbers only.
 
 ``program`` (operators, 8): one operator of one kind of layer, see :mod:`simulator.program`. ``counts``: a model.
-``work``: tokens of a sequence, sequences of a step, picks of the busiest expert rank over the mean. ``plan`` (26): the
+``work``: tokens of a sequence, sequences of a step, picks of the busiest expert rank over the mean. ``plan`` (27): the
 fields of :class:`simulator.plan.Plan`; a choice is a number by its place in the list of choices, a width is bytes of an
-element. ``stack``: the figures of a training stack. ``parts``: the parts of a step [s]. ``memory``: the parts of a
-chip's memory [B].
+element, a placement one of the arrays of levels. ``stack``: the figures of a training stack. ``parts`` (11,): the parts
+of a step, and beside them a message between ranks of the pipeline (HOP) [s]. ``memory``: the parts of a chip's memory
+[B].
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ TENSOR, CONTEXT, PIPELINE, VIRTUAL, EXPERT, DATA, ZERO, MICRO_BATCH, RECOMPUTE =
 EXPERT_TENSOR, SCHEDULE, FIRST_LAYERS, LAST_LAYERS, SHARD_RANKS, RECOMPUTE_LAYERS, OFFLOAD = range(9, 16)
 CONTEXT_MODE, SEQUENCE_PARALLEL, OVERLAP_TENSOR, OVERLAP_DATA, OVERLAP_EXPERT = range(16, 21)
 ATTENTION_WIDTH, GATHER_WIDTH, REDUCE_WIDTH, STATE_WIDTH = range(21, 25)
-ADAPTERS = 25
-PLAN_COLUMNS = 26
-FULLY_SHARDED = 3  # of ZERO
+ADAPTERS, PLACEMENT = range(25, 27)
+PLAN_COLUMNS = 27
+GRADIENTS_SPLIT, FULLY_SHARDED = 2, 3  # of ZERO
 RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL = range(3)
 GPIPE, ONE_F_ONE_B, ZB_H1, ZB_H2, ZB_V, V_HALF, V_MIN, DUALPIPE = range(8)  # of SCHEDULE
 RING, ULYSSES, ALL_GATHERED = range(3)  # of CONTEXT_MODE
@@ -42,9 +43,9 @@ STEP_OVERHEAD, JITTER, RESERVE, COLLECTIVE_LAUNCH, LOSS, WHOLE_PROGRAM, KEEPS_MA
 LOSS_FUSED, LOSS_PLAIN, LOSS_CHUNKED = range(3)
 
 # parts
-COMPUTE, TENSOR_COMM, CONTEXT_COMM, EXPERT_COMM, DATA_COMM, PIPELINE_COMM, BUBBLE, OPTIMIZER, OVERHEAD, TOTAL = range(
-    10
-)
+COMPUTE, TENSOR_COMM, CONTEXT_COMM, EXPERT_COMM, DATA_COMM, PIPELINE_COMM, BUBBLE, OPTIMIZER, OVERHEAD = range(9)
+TOTAL, HOP = range(9, 11)
+PART_COLUMNS = 11
 
 # memory
 WEIGHTS, COPIES, GATHERED, GRADIENTS, STATES, ACTIVATIONS, WORKING, LOGITS, BUFFERS = range(9)
