@@ -440,7 +440,7 @@ def state_widths(chip, stack, plan):
     elif gather < PARAMETER_BYTES and copies > 0:  # kept as it is multiplied; the master copy is the only wider one
         weight, weight_copies = gather, copies / QUANTISED_COPIES
     if zero >= FULLY_SHARDED:
-        owned_weight, fetched, fetched_copies = width, gather, copies
+        owned_weight, fetched, fetched_copies = weight, gather, max(weight_copies, fetched_copies)
         weight, weight_copies = 0.0, 0.0
     state = master + MOMENTS * moment
     if plan[OFFLOAD] == OFFLOAD_OPTIMIZER or plan[OFFLOAD] == OFFLOAD_BOTH:
