@@ -437,3 +437,24 @@ def test_flows_of_random_machines_groups_kinds_and_sizes_are_above_their_bounds(
         found = priced_by_flow(kind, size, wire(name, part), algorithm=able[rng.integers(len(able))])
         assert found.seconds >= found.bounds.least_s
         assert found.seconds >= found.found.link_s
+
+
+def test_random_collectives_on_idle_machines_take_what_the_closed_form_says_or_say_why_not():
+    """Small groups, so that all of it runs in seconds; what differs by design names its reason."""
+    rng = np.random.default_rng(5)
+    names = topologies.names("machines")
+    same = 0
+    for _ in range(60):
+        name = names[rng.integers(len(names))]
+        machine = topologies.machine(name)
+        legal = [chips for chips in machine.legal_chips if 2 <= chips <= 32] or [machine.legal_chips[0]]
+        part = slice_of(machine, int(rng.choice(legal)))
+        kind, size = KINDS[rng.integers(len(KINDS))], 2.0 ** rng.uniform(8, 32)
+        able = [each for each in price(kind, size, part).by_algorithm if each in algorithms_laid(kind)]
+        if part.chips > 64 or not able:
+            continue
+        found = priced_by_flow(kind, size, wire(name, part), algorithm=able[rng.integers(len(able))])
+        if not found.differs:
+            assert found.seconds == pytest.approx(found.closed_s, rel=1e-9), (name, part.chips, kind, found.algorithm)
+            same += 1
+    assert same >= 20
