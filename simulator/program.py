@@ -178,6 +178,7 @@ class Program:
             model.vocab,
             model.heads,
             experts.dense_layers if experts else 0,
+            model.parallel,
         )
 
 

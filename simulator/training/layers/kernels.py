@@ -77,6 +77,7 @@ from simulator.training.rows.kernels import (
     OFFLOAD_BOTH,
     OVERLAP_EXPERT,
     OVERLAP_TENSOR,
+    PARALLEL,
     RECOMPUTE,
     RECOMPUTE_FULL,
     RECOMPUTE_SELECTIVE,
@@ -274,7 +275,9 @@ def fill_communication(counts, work, chip, levels, library, stack, plan, scratch
     again = 1.0 if plan[RECOMPUTE] == RECOMPUTE_FULL else 0.0
     for kind in range(2):
         forward, backward = layer[kind, FORWARD], layer[kind, INPUT] + layer[kind, WEIGHT]
-        pairs = 1.0 if kind == MOE_LAYER - 1 and counts[SHARED] == 0 else 2.0
+        # attention and MLP that read the same input share their communication (PaLM, section 2)
+        is_one = counts[PARALLEL] == 1 or (kind == MOE_LAYER - 1 and counts[SHARED] == 0)
+        pairs = 1.0 if is_one else 2.0
         shown = 0.0
         layer[kind, TENSOR_F] = exposed(pairs * pair, tensor_share, forward)
         layer[kind, TENSOR_B] = exposed((1 + again) * pairs * pair, tensor_share, backward)
