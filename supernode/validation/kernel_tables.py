@@ -196,7 +196,8 @@ def _experts_kernel(case: Case, chip: Chip) -> Kernel:
         raise Refused("unsupported", f"weights and products in types of their own ({name})")
     rows, hidden, inner = loads(case).sum(), _number(case, "hidden_size"), _inner(case)
     moved = rows * (2 * hidden + (1 + _gates(case)) * inner) + 2 * _number(case, "num_tokens") * hidden
-    return Kernel(f"experts-{name}", _known(case.text("moe_dtype"), chip), "bf16", _ACTIVATION_BYTES * float(moved))
+    kind = f"experts-{name}" + ("-min-latency" if "min_latency" in case.text("kernel_source") else "")
+    return Kernel(kind, _known(case.text("moe_dtype"), chip), "bf16", _ACTIVATION_BYTES * float(moved))
 
 
 def _experts_seconds(case: Case, row: Any) -> float:
