@@ -17,9 +17,10 @@ from simulator.collectives.over_time import priced_over_time
 from simulator.collectives.patterns import default_routing
 from simulator.collectives.rows.kernels import REDUCE_START
 from simulator.errors import InputError, InternalError
-from simulator.fabric import Fabric, capacities, chips_of, hops_from
+from simulator.fabric import Fabric, capacities, chips_of, hops_from, sources
 from simulator.faults import check_joined, damaged, read_fault
 from simulator.figures import Draw
+from simulator.routing.routes import machines
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -218,8 +219,10 @@ def chosen(kind: str, stated: Priced, *, is_named: bool) -> str:
     return min(times, key=lambda name: times[name])
 
 
-def switches_of(fabric: Fabric, ranks: Whole) -> Whole:
+def switches_of(fabric: Fabric, ranks: Whole, *, is_network: bool) -> Whole:
     """The switches nearest to all ranks alike, each as often as a rank has links to it where these lead straight there.
+
+    Those of the network between machines reduce only where ``is_network`` says so.
 
     Raises
     ------
@@ -231,6 +234,8 @@ def switches_of(fabric: Fabric, ranks: Whole) -> Whole:
         near = dict(zip(fabric.indices[own].tolist(), fabric.links[own].tolist(), strict=True))
         common = near if number == 0 else {node: min(n, near[node]) for node, n in common.items() if node in near}
     is_switch = np.array([kind == "switch" for kind in fabric.kinds])
+    if (machines(fabric)[ranks] == machines(fabric)[ranks[0]]).all() or not is_network:
+        is_switch &= np.bincount(sources(fabric)[fabric.scale_out], minlength=len(is_switch)) == 0
     found = [node for node, links in common.items() if is_switch[node] for _ in range(links)]
     if found:
         return np.array(found, dtype=np.int64)
@@ -249,8 +254,11 @@ def job_of(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: F
     if algorithm in NESTED:
         nest = nest_of(wired.part.levels)
         at_all = levels_that_reduce(kind, nest, wired.group, size_bytes) if algorithm == "hierarchical" else (0,)
+        is_network = wired.part.machine.network.link.reduction is not None
         for level in at_all:
-            switches[level] = [switches_of(fabric, wired.chips[ranks]) for ranks in nest.groups(level)]
+            switches[level] = [
+                switches_of(fabric, wired.chips[ranks], is_network=is_network) for ranks in nest.groups(level)
+            ]
     planes = {level: [len(each) for each in found] for level, found in switches.items()}
     lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes, planes)
     members = np.concatenate((wired.chips[lay.order], *(each for found in switches.values() for each in found)))

@@ -19,6 +19,7 @@ import numpy as np
 from simulator.collectives.classes import DIGITS, flow_classes
 from simulator.collectives.patterns import FromOne, all_pairs_loads, from_one
 from simulator.collectives.schedules import expanded
+from simulator.errors import InputError
 from simulator.fabric import capacities
 from simulator.network import drained, link_loads
 from simulator.routing import Routes, routes
@@ -36,6 +37,9 @@ ALIKE = 1.0 - 1e-12
 """A time of at least this part of another is the same."""
 MOST_PAIRS = 1 << 20
 """Pairs up to which everyone to everyone is solved flow by flow where no symmetry helps."""
+
+MOST_ROUTED = 1 << 26
+"""Pairs of which routes are found at most; more would take an hour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +119,12 @@ class Solver:
             one = from_one(self.fabric, self.members, self.routing)
             if one is not None:
                 return of_one(self.fabric, one, self.capacity, len(self.members), self.tolerance)
+            if each.between_all**2 > MOST_ROUTED:
+                raise InputError(
+                    f"{each.between_all:,} ranks have too many pairs on a fabric that does not look the same from all",
+                    where="--fidelity flow",
+                    remedy="take fewer chips, leave out what fails, or ask the closed form",
+                )
             if each.between_all**2 > MOST_PAIRS:
                 loads, longest = all_pairs_loads(self.fabric, self.members[: each.between_all], self.routing)
                 busiest = float((loads[loads > 0] / self.capacity[loads > 0]).max())

@@ -142,6 +142,10 @@ def _laid_flat(kind: str, algorithm: str, levels: Sequence[Level], group: Group,
     if axes and not units:
         layout = Layout(tuple(axis.size for axis in axes), tuple(axis.wraps for axis in axes))
         differs = _on_two(axes) if algorithm == "ring-per-dimension" else ""
+        if algorithm == "swing" and len({axis.size for axis in axes}) > 1:
+            differs = (
+                "parts go on along the axes that are left here; in the closed form each step is as its longest axis"
+            )
         if kind == "all-to-all" and not all(axis.wraps for axis in axes):
             differs = "the busiest link of an open axis is not busy all the time, which the closed form takes it to be"
         return Laid(schedule(algorithm, kind, layout), in_order, differs)

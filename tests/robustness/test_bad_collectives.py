@@ -72,6 +72,11 @@ BAD = {
         "cut off",
         "leave a way",
     ),
+    "all pairs of a large torus that lacks a link": (
+        ("all-to-all", "ironwood-9216", "--fail", "chip0-chip1"),
+        "too many pairs",
+        "closed form",
+    ),
     "an unknown routing": ((*H100, "--routing", "dimensional"), "unknown routing", "dimension-order"),
     "a routing of tori on switches": ((*H100, "--routing", "dimension-order"), "no whole torus", "spread"),
     "no jobs": ((*H100, "--jobs", "0", "--chips", "2"), "no number of jobs", "1 to"),
