@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from simulator.errors import Infeasible
 from simulator.figures import Draw
 from simulator.training.arrays import training_arrays
+from simulator.training.memory import weigh_plan
 from simulator.training.plans import candidate_plans, plan_of
 from simulator.training.step import Step, price_plan
 
@@ -63,9 +64,7 @@ def search(
     """
     import numpy as np
 
-    from simulator.compute.kernels import CAPACITY
     from simulator.training import kernels
-    from simulator.training.rows.kernels import RESERVE
 
     used_dtype = part.chip.dtype(dtype)
     if plans is None:
@@ -86,9 +85,9 @@ def search(
         why = Infeasible("no plan divides the model and the chips")
         if lean.size:
             leanest = plan_of(plans[lean[0]], used_dtype)
-            available = float(arrays.chip[CAPACITY] * (1 - arrays.stack[RESERVE]))
-            reason = f"the leanest plan ({leanest}) needs more memory than a chip has"
-            why = Infeasible(reason, float(needed[lean[0]]), available)
+            weighed = weigh_plan(leanest, arrays)
+            reason = f"the leanest plan ({leanest}) needs more memory than a chip has; {weighed.largest_in_words}"
+            why = Infeasible(reason, float(needed[lean[0]]), weighed.available_bytes)
         return Found((), *totals, why, listed)
     steps = tuple(price_plan(program, plan_of(plans[i], used_dtype), part, arrays) for i in order[:top])
     return Found(steps, *totals, None, listed)

@@ -79,14 +79,16 @@ class StepMemory:
         return max(self.items, key=lambda name: self.items[name])
 
     @property
+    def largest_in_words(self) -> str:
+        """The largest item with its size, for a message."""
+        return f"the largest item is {self.largest} with {self.items[self.largest] / _GIGABYTE:,.1f} GB"
+
+    @property
     def infeasible(self) -> Infeasible | None:
         """Why it does not fit, naming the largest item; None where it does."""
         if self.fits:
             return None
-        size = self.items[self.largest] / _GIGABYTE
-        return Infeasible(
-            f"the largest item is {self.largest} with {size:,.1f} GB", self.needed_bytes, self.available_bytes
-        )
+        return Infeasible(self.largest_in_words, self.needed_bytes, self.available_bytes)
 
 
 def memory(
