@@ -199,6 +199,8 @@ class TrainingStack(Entry, frozen=True):
     step_overhead : time of a step beside the passes, communication and optimizer [s]
     jitter : standard deviation of the logarithm of a rank's step time [1]
     memory_reserve : share of memory that tensors cannot use [1]
+    dense_spread, moe_spread : measured over predicted step time of models without and with experts, value 1; what the
+        other figures leave open [1]
     loss : how logits are held: in two bytes and their softmax in four (fused), in copies of four bytes for each step
         (plain), or a part of the tokens at a time (chunked)
     attention : kernels of fused attention: the best of the chip, or those that were written for the chips before it
@@ -226,6 +228,8 @@ class TrainingStack(Entry, frozen=True):
     step_overhead: Seconds
     jitter: Ratio
     memory_reserve: Ratio
+    dense_spread: Ratio
+    moe_spread: Ratio
     loss: Loss = "fused"
     is_whole_program: bool = False
     keeps_master: bool = True

@@ -40,6 +40,8 @@ BOUNDS = {
     "communication_exposed": SHARE,
     "memory_reserve": (0.0, 0.9),
     "memory_fraction": (0.05, 1.0),
+    "dense_spread": (0.05, 20.0),
+    "moe_spread": (0.05, 20.0),
     "contention": SHARE,
     "attention_factor": (0.01, 1.5),
     "score_passes": (0.0, 100.0),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from supernode.validation.cases import Case
 
 TUNED = 1.25
-"""Who publishes a result has tuned it: of what a row leaves open, that counts which comes within this of the fastest."""
+"""Who publishes a result has tuned it: of what a row leaves open, that counts which comes this near to the fastest."""
 COUNTED = 1.3
 """How far our count of memory may lie above what a chip offers before a plan is taken not to have run there."""
 _GIGABYTE = 1e9
@@ -118,7 +118,9 @@ def _priced(
         group_seconds, group_needed = np.empty(len(members)), np.empty(len(members))
         rows = plan_rows([found[index].plan for index in members])
         kernels.search_fast(*arrays, rows, False, group_seconds, group_needed)  # noqa: FBT003 - a kernel takes no keywords
-        seconds[members], needed[members] = group_seconds, group_needed
+        assert stack.training
+        spread = stack.training.moe_spread if work.moe_layers else stack.training.dense_spread
+        seconds[members], needed[members] = group_seconds * draw(spread), group_needed
         available[members] = arrays.chip[CAPACITY] * (1 - arrays.stack[RESERVE])
     return seconds, needed, available
 
