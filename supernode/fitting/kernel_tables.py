@@ -56,14 +56,14 @@ TOO_FAST = 0.98
 LEAST_RANGE = 0.03
 _NORMAL = 1.645
 _TO_DEVIATION = 1.4826
-_WIDE = 20.0
+_WIDE = 8.0
 _STEP = 1e-4
 BARE = frozenset({"product-bf16"})
 """Kinds whose tables time the product alone, without passes over its activations."""
-OWN_RATE = ("product-fp8-block", "experts-")
+OWN_RATE = r"product-(fp8-block.*|.*-vllm)|experts-.*"
 """Kinds whose products need not reach the rate of plain ones of their dtype."""
 TO_BE_FITTED = "To be fitted."
-_START = Figure(value=10, unit="us", low=1, high=60, kind="assumed", note=TO_BE_FITTED, dimension="s")
+_START = Figure(value=10, unit="us", low=1, high=300, kind="assumed", note=TO_BE_FITTED, dimension="s")
 _PASSES = Figure(value=2, unit="1", low=0.1, high=20, kind="assumed", note=TO_BE_FITTED, dimension="1")
 _RATE = Figure(value=0.8, unit="1", low=0.4, high=1, kind="assumed", note=TO_BE_FITTED, dimension="1")
 
@@ -256,7 +256,7 @@ def _with_costs(chip: Chip, kinds: Iterable[str]) -> Chip:
         kind: KernelCost(
             start=own(_START, kind, "start"),
             passes=None if kind in BARE else own(_PASSES, kind, "passes"),
-            rate=own(_RATE, kind, "rate") if kind.startswith(OWN_RATE) else None,
+            rate=own(_RATE, kind, "rate") if re.fullmatch(OWN_RATE, kind) else None,
         )
         for kind in sorted(kinds)
         if kind not in chip.kernels
@@ -283,9 +283,9 @@ class _Problem:
         ends = np.log(ends.reshape(len(self.figures), 3))
         self.prior = ends[:, 0]
         self.sigma = np.maximum((ends[:, 2] - ends[:, 1]) / (2 * _NORMAL), NARROWEST)
-        self.least = self.prior - math.log(_WIDE)
+        self.least = np.minimum(ends[:, 1], self.prior) - math.log(_WIDE)
         shares = np.array([bool(re.fullmatch(SHARES, path_of(one))) for one in self.figures], dtype=bool)
-        self.most = np.where(shares, 0.0, self.prior + math.log(_WIDE))
+        self.most = np.where(shares, 0.0, np.maximum(ends[:, 2], self.prior) + math.log(_WIDE))
         self.cost = math.inf
         self.theta = self.solve(range(len(rows)), self.prior)
 

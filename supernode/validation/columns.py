@@ -151,7 +151,7 @@ def _kernels(name: str, title: str, family: str, texts: tuple[str, ...], sizes: 
         given={
             "system": TEXT,
             **dict.fromkeys(texts, TEXT),
-            **dict.fromkeys(("dtype", "phase", "kernel_source", "distribution"), TEXT),
+            **dict.fromkeys(("framework", "dtype", "phase", "kernel_source", "distribution"), TEXT),
             **{size: SOME if size == "step" else COUNT for size in sizes},
         },
         measured={"latency_ms": RESULT},

@@ -38,6 +38,9 @@ DTYPES: dict[str, Dtype] = {"bfloat16": "bf16", "float16": "bf16", "fp8_block": 
 LATENT = (192, 128, 512, 64)
 """Sizes of a latent head in the tables: query and key, value, latent, rotated part (DeepSeek-V2 and later)."""
 
+OWN_CASTS = "vllm"
+"""A library whose quantised products are a kind of their own: it casts activations in other kernels than the rest."""
+
 _MILLISECOND = 1e-3
 _ACTIVATION_BYTES = 2.0
 
@@ -116,7 +119,9 @@ def kernel_of(case: Case, chip: Chip) -> Kernel:
         return _attention_kernel(case, chip)
     name = _name(case.text("dtype"))
     dtype = _known(case.text("dtype"), chip)
-    return Kernel(f"product-{name}", dtype, "bf16", _ACTIVATION_BYTES * _number(case, "m") * _number(case, "k"))
+    library = f"-{OWN_CASTS}" if dtype != "bf16" and case.text("framework").lower() == OWN_CASTS else ""
+    moved = _ACTIVATION_BYTES * _number(case, "m") * _number(case, "k")
+    return Kernel(f"product-{name}{library}", dtype, "bf16", moved)
 
 
 def seconds_of(case: Case, kernel: Kernel, chip: Chip, draw: Draw) -> float:
