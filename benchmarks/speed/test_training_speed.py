@@ -17,8 +17,9 @@ from simulator.serving import estimate
 from simulator.training import kernels, search, step
 from simulator.training.arrays import training_arrays
 from simulator.training.layers.kernels import KINDS, LAYER_COLUMNS
+from simulator.training.memory.kernels import fill_memory_fast
 from simulator.training.plans import candidate_plans, plan_rows
-from simulator.training.rows.kernels import PART_COLUMNS
+from simulator.training.rows.kernels import MEMORY_COLUMNS, PART_COLUMNS
 from workloads.program import program
 from workloads.tasks import ServingTask, TrainingTask
 
@@ -46,6 +47,16 @@ def many(program, counts, work, chip, levels, library, stack, plan, calls):  # n
     for _ in range(calls):
         total += step_fast(program, counts, work, chip, levels, library, stack, plan, scratch, layer, parts)
     return total
+
+
+@njit
+def leanest(program, counts, work, chip, stack, plans):  # noqa: ANN001 - arrays of the kernel
+    """Memory of the plan that needs least [B]."""
+    memory = np.empty(MEMORY_COLUMNS)
+    least = np.inf
+    for i in range(plans.shape[0]):
+        least = min(least, fill_memory_fast(program, counts, work, chip, stack, plans[i], memory))
+    return least
 
 
 def asked(workload: str, machine: str, chips: int) -> tuple[TrainingTask, Slice]:
@@ -78,6 +89,22 @@ def test_one_step_inside_a_kernel(benchmark: BenchmarkFixture, workload: str, ma
         each_us = benchmark.stats.stats.median / CALLS * 1e6
         benchmark.extra_info["us_per_step"] = round(each_us, 2)
         print(f"\n{workload} on {chips:,} chips of {machine}: {each_us:.2f} us a step ({best})")
+
+
+@pytest.mark.parametrize(("workload", "machine", "chips"), CASES)
+def test_memory_of_plans_inside_a_kernel(benchmark: BenchmarkFixture, workload: str, machine: str, chips: int):
+    """Every plan of a search, weighed once."""
+    task, part = asked(workload, machine, chips)
+    made = program(workloads.model(task.model))
+    stack = workloads.stack(part.machine.stacks["training"])
+    arrays = training_arrays(made, part, stack, draw=Draw(), **options(task))
+    plans = rows_of(task, chips)
+    least = benchmark(leanest, arrays.program, arrays.counts, arrays.work, arrays.chip, arrays.stack, plans)
+    assert 0 < least < math.inf
+    if benchmark.stats is not None:
+        each_ns = benchmark.stats.stats.median / len(plans) * 1e9
+        benchmark.extra_info["ns_per_plan"] = round(each_ns)
+        print(f"\n{workload} on {chips:,} chips of {machine}: {each_ns:.0f} ns a plan, {len(plans):,} plans")
 
 
 @pytest.mark.parametrize(("workload", "machine", "chips"), CASES[:1])
