@@ -127,7 +127,7 @@ def _plan(ranged: Ranged, sources: tuple[str, ...]) -> dict[str, Any]:
             "mfu": rate(step.mfu, "1"),
         },
         "memory": {
-            name.removesuffix("_bytes"): quantity(value, "B", sources=sources)
+            name.removesuffix("_bytes"): quantity(value, "B" if name.endswith("_bytes") else "1", sources=sources)
             for name, value in dataclasses.asdict(step.memory).items()
         },
     }
