@@ -192,7 +192,8 @@ class TrainingStack(Entry, frozen=True):
     contention : share of the hidden communication by which the compute beside it slows down [1]
     traffic_factor : bytes of memory-bound operators over the program's count of them; below 1 where more is fused [1]
     attention_factor : rate of the stack's attention kernels over the best of the chip [1]
-    score_passes : reads and writes of each attention score in a forward pass; 0 where attention is fused [1]
+    score_passes, context_score_passes : reads and writes of each attention score in a forward pass on one rank, and
+        where context ranks share a sequence; 0 where attention is fused [1]
     launch : time of the host for one operator of a layer's forward pass [s]
     expert_matmul_factor : rate of products of experts over that of a dense product of the same shape [1]
     expert_launch : time of one expert of a layer beside its products [s]
@@ -222,6 +223,7 @@ class TrainingStack(Entry, frozen=True):
     traffic_factor: Ratio
     attention_factor: Ratio
     score_passes: Ratio
+    context_score_passes: Ratio
     launch: Seconds
     expert_matmul_factor: Ratio
     expert_launch: Seconds

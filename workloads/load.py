@@ -45,6 +45,7 @@ BOUNDS = {
     "contention": SHARE,
     "attention_factor": (0.01, 1.5),
     "score_passes": (0.0, 100.0),
+    "context_score_passes": (0.0, 1000.0),
     "expert_launch": (0.0, 1.0),
     "expert_matmul_factor": (0.01, 1.0),
     "expert_imbalance": (1.0, 1000.0),

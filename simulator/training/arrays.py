@@ -96,6 +96,7 @@ def training_arrays(
             LOSSES.index(shares.loss),
             shares.is_whole_program,
             shares.keeps_master,
+            draw(shares.context_score_passes),
         ]
     )
     work = np.array([sequence, batch, skew], dtype=np.float64)

@@ -53,6 +53,7 @@ from simulator.training.rows.kernels import (
     CONTEXT,
     CONTEXT_EXPOSED,
     CONTEXT_MODE,
+    CONTEXT_SCORE_PASSES,
     EVERY_LAYER,
     EXPERT,
     EXPERT_EXPOSED,
@@ -136,10 +137,11 @@ def operator(row, tokens, work, chip, counts, plan, stack):
         return seconds, 2 * seconds, 0.0
     if row[KIND] == ATTENTION:
         context = causal_context(work[SEQUENCE], row[WINDOW])
-        if stack[SCORE_PASSES] > 0:  # scores are made, masked and stored whole
+        passes = stack[SCORE_PASSES] if plan[CONTEXT] == 1 else stack[CONTEXT_SCORE_PASSES]
+        if passes > 0:  # scores are made, masked and stored whole
             context = work[SEQUENCE]
             seconds = attention_seconds(tokens, context, row[N] / tensor, row[K] / tensor, chip)
-            moved = 2 * counts[HEADS] / tensor * tokens * context * stack[SCORE_PASSES]
+            moved = 2 * counts[HEADS] / tensor * tokens * context * passes
             seconds += moved / chip[HBM]
             return seconds, UNFUSED_BACKWARD * seconds, 0.0
         score, value = row[N] / counts[HEADS], row[K] / counts[HEADS]
