@@ -106,7 +106,6 @@ from simulator.training.rows.kernels import (
     N,
 )
 
-GRADIENT_BYTES = 4.0  # main gradients are kept and reduced in float32
 PARAMETER_BYTES = 2.0
 MASTER_BYTES = 4.0  # the float32 copy of a parameter that is narrower itself
 MOMENTS = 2.0  # Adam
