@@ -199,7 +199,7 @@ def test_every_chip_is_an_array_of_sound_numbers(name):
         short, long = row(name, dtype, is_sustained=False), row(name, dtype)
         assert len(short) == kernels.CHIP_COLUMNS
         assert np.isfinite(short).all()
-        assert (np.delete(short, [kernels.FILL, kernels.DELAY]) > 0).all()
+        assert (np.delete(short, [kernels.FILL, kernels.DELAY, kernels.HOST]) > 0).all()
         assert long[kernels.RATE] <= short[kernels.RATE] < short[kernels.PEAK]
         assert short[kernels.STREAM] <= short[kernels.HBM] <= chip.hbm.bandwidth.si
 
