@@ -12,7 +12,7 @@ from simulator.errors import Infeasible, InputError
 from simulator.machine import Slice, slice_of
 from simulator.serving import estimate
 from simulator.serving.estimate import serving_dtype
-from simulator.training import Found, search
+from simulator.training import USUAL, Found, search, space_of
 from workloads.program import program
 from workloads.tasks import ClusterTask, ServingTask, Task, TrainingTask
 
@@ -31,6 +31,8 @@ STATED = -1
 """Index of the draw in which every figure has its stated value."""
 SHORTLIST = 160
 """Plans that a draw prices again: the best and the leanest under the stated figures."""
+RERANKED = 8
+"""Of those, how many have their pipelines run pass by pass."""
 CHECKPOINT_BYTES_PER_PARAMETER = 14.0
 """Two-byte weights, float32 master copy and two moments (Adam)."""
 
@@ -97,15 +99,18 @@ class Evaluator:
         """Search all plans the first time, afterwards those that the first search listed."""
         key = (task.name, part.chips)
         listed = self._shortlists.get(key)
+        stack = workloads.stack(self.machine.stacks["training"])
         found = search(
             self._program(task.model),
             part,
-            workloads.stack(self.machine.stacks["training"]),
+            stack,
             sequence=task.sequence,
             batch=task.batch,
             dtype=task.dtype,
             shortlist=SHORTLIST if listed is None else 0,
+            reranked=RERANKED,
             draw=draw,
+            space=space_of(stack, USUAL),
             plans=listed,
         )
         if listed is None:

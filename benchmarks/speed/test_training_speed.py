@@ -18,7 +18,7 @@ from simulator.training import kernels, search, step
 from simulator.training.arrays import training_arrays
 from simulator.training.layers.kernels import KINDS, LAYER_COLUMNS
 from simulator.training.memory.kernels import fill_memory_fast
-from simulator.training.plans import candidate_plans, plan_rows
+from simulator.training.plans import plan_rows
 from simulator.training.rows.kernels import MEMORY_COLUMNS, PART_COLUMNS
 from workloads.program import program
 from workloads.tasks import ServingTask, TrainingTask

@@ -34,7 +34,7 @@ from simulator.figures import Draw, Figure, Kind
 from simulator.files import write_whole
 from simulator.machine import Machine, slice_of
 from simulator.serving import estimate
-from simulator.training import search
+from simulator.training import USUAL, search, space_of
 from supernode.basis import BASES
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
 from supernode.plots.save import PNG_DOTS_PER_INCH, rendered
@@ -347,6 +347,7 @@ def _trainer(task: TrainingTask, chips: int) -> Callable[[Machine, Draw], float]
             dtype=task.dtype,
             shortlist=0 if machine.hypothesis in listed else SHORTLIST,
             plans=listed.get(machine.hypothesis),
+            space=space_of(stack, USUAL),
             draw=draw,
         )
         listed.setdefault(machine.hypothesis, found.shortlist)

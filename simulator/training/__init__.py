@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from simulator.training.arrays import training_arrays
+from simulator.training.candidates import USUAL, Space, space_of
+from simulator.training.legal import check_plan
 from simulator.training.memory import StepMemory
-from simulator.training.plans import candidate_plans
 from simulator.training.search import Found, search
 from simulator.training.step import Step, step
 
-__all__ = ["Found", "Step", "StepMemory", "candidate_plans", "search", "step", "training_arrays"]
+__all__ = [
+    "USUAL",
+    "Found",
+    "Space",
+    "Step",
+    "StepMemory",
+    "check_plan",
+    "search",
+    "space_of",
+    "step",
+    "training_arrays",
+]

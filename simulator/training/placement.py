@@ -31,7 +31,7 @@ def axis_orders(part: Slice) -> tuple[Axes, ...]:
     return _orders(_looks(part))
 
 
-def placement_of(axes: Axes, part: Slice | None) -> int:
+def placement_of(axes: Axes, part: Slice) -> int:
     """Which of :func:`axis_orders` an order is; () is the first.
 
     Raises
@@ -40,7 +40,7 @@ def placement_of(axes: Axes, part: Slice | None) -> int:
     """
     if not axes:
         return 0
-    looks = _looks(part) if part else ()
+    looks = _looks(part)
     if sorted(axes) != list(range(len(looks))):
         known = ",".join(str(i) for i in range(len(looks)))
         remedy = f"name each of {known} once" if looks else "leave it empty"

@@ -1,132 +1,61 @@
-"""Legal parallel plans for a model on a number of chips, as arrays for the kernel."""
+"""Plans as the rows that kernels take, and back."""
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from typing import TYPE_CHECKING
 
 from simulator.compute.chip import WIDTH_BYTES
-from simulator.plan import CONTEXT_MODES, OFFLOADS, RECOMPUTES, SCHEDULES, Plan
-from simulator.training.placement import placement_of
+from simulator.plan import CONTEXT_MODES, OFFLOADS, RECOMPUTES, SCHEDULES
+from simulator.training.placement import axis_orders, placement_of
+from simulator.training.rows import kernels as columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from simulator.machine import Dtype, Slice
-    from simulator.program import Transformer
-
-SEARCHED_RECOMPUTES = (0, 2)
-"""With fused attention the selective mode saves nothing, so that it is not searched."""
-MOST_TENSOR = 64
-MOST_CONTEXT = 64
-MICRO_BATCHES = (1, 2, 4, 8)
-VIRTUAL_STAGES = (1, 2, 4, 8)
-TOKENS_PER_CONTEXT_RANK = 2048
-
-
-def divisors(number: int) -> list[int]:
-    """All divisors, ascending.
-
-    >>> divisors(12)
-    [1, 2, 3, 4, 6, 12]
-    """
-    return [d for d in range(1, number + 1) if number % d == 0]
-
-
-def candidate_plans(model: Transformer, chips: int, sequence: int, batch: int) -> NDArray[np.float64]:
-    """Every plan that divides the model and the chips: exhaustive over TP, PP, CP, EP, DP, VP, ZeRO, MBS, recompute.
-
-    Tensor ranks divide the heads (key-value heads may be repeated on ranks), virtual stages and pipeline ranks need a
-    layer each, expert ranks divide the experts and lie inside one pipeline stage, ZeRO-3 goes without pipelining.
-    A data rank may get fewer sequences than another, as long as each gets some.
-
-    Parameters
-    ----------
-    model : the model
-    chips : chips that the plan must use exactly [1]
-    sequence : tokens of one sequence [1]
-    batch : sequences of one step [1]
-
-    Returns
-    -------
-    rows of plans as the kernel takes them, (plans, 25), read-only; :func:`plan_of` reads one
-    """
-    experts = model.experts.count if model.experts else 1
-    return _rows(model.layers, model.heads, experts, chips, sequence, batch)
-
-
-@functools.lru_cache(maxsize=256)
-def _rows(layers: int, heads: int, experts: int, chips: int, sequence: int, batch: int) -> NDArray[np.float64]:
-    import numpy as np
-
-    rows = [
-        (tensor, context, pipeline, virtual, expert, data, zero, micro_batch, recompute)
-        for tensor, context, pipeline, expert, data in _degrees(layers, heads, experts, chips, sequence, batch)
-        for micro_batch in _micro_batches(-(-batch // data))
-        for virtual in _virtual_stages(layers, pipeline)
-        for zero in ((1, 3) if pipeline == 1 and data * context > 1 else (1,))
-        for recompute in SEARCHED_RECOMPUTES
-    ]
-    table = np.repeat(plan_rows([Plan()]), len(rows), axis=0)
-    table[:, : len(rows[0]) if rows else 0] = rows or np.empty((0, 0))
-    table.flags.writeable = False
-    return table
-
-
-def _degrees(
-    layers: int, heads: int, experts: int, chips: int, sequence: int, batch: int
-) -> Iterator[tuple[int, int, int, int, int]]:
-    """Every (TP, CP, PP, EP, DP) that divides the model and the chips."""
-    most_context = max(1, min(MOST_CONTEXT, sequence // TOKENS_PER_CONTEXT_RANK))
-    for tensor in (t for t in divisors(chips) if t <= MOST_TENSOR and heads % t == 0):
-        for pipeline in (p for p in divisors(chips // tensor) if p <= layers):
-            left = chips // tensor // pipeline
-            for context in (c for c in divisors(left) if c <= most_context and left // c <= batch):
-                for expert in (e for e in divisors(experts) if (tensor * left) % e == 0):
-                    yield tensor, context, pipeline, expert, left // context
-
-
-def _micro_batches(most: int) -> list[int]:
-    return [size for size in MICRO_BATCHES if size <= most]
-
-
-def _virtual_stages(layers: int, pipeline: int) -> list[int]:
-    return [stages for stages in VIRTUAL_STAGES if stages == 1 or (pipeline > 1 and pipeline * stages <= layers)]
-
-
-def plan_of(row: NDArray[np.float64], dtype: Dtype) -> Plan:
-    """One row of :func:`candidate_plans` as a plan."""
-    tensor, context, pipeline, virtual, expert, data, zero, micro_batch, recompute = (int(value) for value in row[:9])
-    return Plan(
-        tensor=tensor,
-        context=context,
-        pipeline=pipeline,
-        expert=expert,
-        data=data,
-        virtual_stages=virtual,
-        zero=zero,
-        micro_batch=micro_batch,
-        recompute=RECOMPUTES[recompute],
-        dtype=dtype,
-    )
+    from simulator.machine import Slice
+    from simulator.plan import Plan
 
 
 def plan_rows(plans: Sequence[Plan], part: Slice | None = None) -> NDArray[np.float64]:
     """Plans as the array that kernels take, (plans, 27): the columns of :mod:`simulator.training.rows.kernels`.
 
+    Without a slice all are placed as its axes are numbered, for what does not depend on that.
+
     Raises
     ------
-    InputError : the axes of a plan are not those of the slice, or there is no slice that has them
+    InputError : the axes of a plan are not those of the slice
     """
     import numpy as np
 
-    from simulator.training.rows.kernels import PLAN_COLUMNS
+    rows = [(*_row(plan), placement_of(plan.axes, part) if part else 0) for plan in plans]
+    return np.array(rows, dtype=np.float64).reshape(len(plans), columns.PLAN_COLUMNS)
 
-    rows = [(*_row(plan), placement_of(plan.axes, part) if plan.axes else 0) for plan in plans]
-    return np.array(rows, dtype=np.float64).reshape(len(plans), PLAN_COLUMNS)
+
+def plan_of(row: NDArray[np.float64], base: Plan, part: Slice) -> Plan:
+    """One row as a plan; dtypes, switches of overlap and what else is not searched are those of ``base``."""
+    values = [int(value) for value in row]
+    placement = values[columns.PLACEMENT]
+    return dataclasses.replace(
+        base,
+        tensor=values[columns.TENSOR],
+        context=values[columns.CONTEXT],
+        pipeline=values[columns.PIPELINE],
+        expert=values[columns.EXPERT],
+        expert_tensor=values[columns.EXPERT_TENSOR],
+        data=values[columns.DATA],
+        virtual_stages=values[columns.VIRTUAL],
+        schedule=SCHEDULES[values[columns.SCHEDULE]],
+        zero=values[columns.ZERO],
+        shard=values[columns.SHARD_RANKS],
+        micro_batch=values[columns.MICRO_BATCH],
+        recompute=RECOMPUTES[values[columns.RECOMPUTE]],
+        context_mode=CONTEXT_MODES[values[columns.CONTEXT_MODE]],
+        axes=axis_orders(part)[placement] if placement else (),
+    )
 
 
 def _row(plan: Plan) -> tuple[float, ...]:

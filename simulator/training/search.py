@@ -7,33 +7,51 @@ from typing import TYPE_CHECKING
 
 from simulator.errors import Infeasible
 from simulator.figures import Draw
+from simulator.plan import Plan
 from simulator.training.arrays import training_arrays
-from simulator.training.memory import weigh_plan
-from simulator.training.plans import candidate_plans, plan_of
+from simulator.training.candidates import Space, blocks_of, pairs_of, space_of
+from simulator.training.memory import ITEMS, weigh_plan
+from simulator.training.plans import plan_of
+from simulator.training.rows.kernels import PLAN_COLUMNS
 from simulator.training.step import Step, price_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
     from simulator.machine import Dtype, Slice
     from simulator.program import Program, Stack
+    from simulator.training.arrays import Arrays
+    from simulator.training.candidates import Block
+
+RERANKED = 200
+"""Of the fastest plans by the closed form of their pipeline, how many are run pass by pass."""
+MOST_DRAWN = 4000
+"""Plans that fit and are kept for a picture, evenly through the search."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
     """What a search found: the best steps, ascending by time; ``infeasible`` says why where there is none.
 
-    ``searched`` plans were priced; of them ``unplaceable`` do not lie on the fabric and ``too_large`` do not fit in
-    memory. ``shortlist`` holds the plans worth pricing again when figures move a little: the fastest that fit, and the
-    leanest of the rest.
+    ``searched`` plans were weighed; of them ``unplaceable`` do not lie on the fabric and ``too_large`` do not fit in
+    memory, by their ``largest`` items; the rest was priced. ``undivided`` combinations beside them divide neither the
+    batch nor the ranks. ``front`` holds the plans that no other beats in both time and memory, ascending by time, and
+    ``cloud`` (plans, 2) time [s] and memory [B] of some that fit. ``shortlist`` holds the plans worth pricing again
+    when figures move a little: the fastest that fit, and the leanest of the rest.
     """
 
     steps: tuple[Step, ...]
     searched: int
+    undivided: int
     unplaceable: int
     too_large: int
+    largest: dict[str, int]
     infeasible: Infeasible | None
+    front: tuple[Step, ...]
+    cloud: NDArray[np.float64]
     shortlist: NDArray[np.float64]
 
 
@@ -47,50 +65,67 @@ def search(
     dtype: Dtype = "bf16",
     top: int = 1,
     shortlist: int = 0,
+    reranked: int = RERANKED,
     draw: Draw | None = None,
+    space: Space | None = None,
     plans: NDArray[np.float64] | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Found:
     """Price every legal plan on the slice and return the ``top`` fastest that fit.
 
-    Plans use all chips of the slice or, where that is more, the largest number with only the primes 2 and 3 in it
-    (a rack of 72 is often run as 64); rates are per chip of the whole slice either way.
+    Plans use all chips of the slice or the largest power of two in them (a rack of 72 is often run as 64); rates are
+    per chip of the whole slice either way. All are priced with the closed form of their pipeline, and the ``reranked``
+    fastest again with the schedule run pass by pass. Of plans that take the same time the first listed is the better:
+    fewer tensor ranks, then fewer context ranks, the axes as they are numbered, fewer expert ranks.
 
     Parameters
     ----------
     program, part, stack, sequence, batch, dtype, draw : as in :func:`simulator.training.step.step`
     top : how many plans to return [1]
     shortlist : how many plans to list for another search [1]
-    plans : consider only these rows (see :func:`simulator.training.plans.candidate_plans`)
+    reranked : how many plans to run pass by pass [1]
+    space : what is considered; all there is by default
+    plans : consider only these rows, from the shortlist of a search on the same slice
+    tell : is told how far the search is: so much done, of so much
     """
     import numpy as np
 
-    from simulator.training import kernels
-
-    used_dtype = part.chip.dtype(dtype)
-    if plans is None:
-        counts = chip_counts(part.chips)
-        plans = np.concatenate([candidate_plans(program.model, chips, sequence, batch) for chips in counts])
-    arrays = training_arrays(program, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw or Draw())
-    seconds, needed = np.empty(len(plans)), np.empty(len(plans))
-    kernels.search_fast(*arrays, plans, True, seconds, needed)  # noqa: FBT003 - a kernel takes no keywords
-    too_large, unplaceable = seconds < 0, np.isinf(seconds)
-    fits = np.flatnonzero(np.isfinite(seconds) & ~too_large)
-    order = fits[np.argsort(seconds[fits], kind="stable")]
-    lean = np.flatnonzero(~unplaceable)
-    lean = lean[np.argsort(needed[lean], kind="stable")]
-    chosen = dict.fromkeys([*order[:shortlist].tolist(), *lean[: shortlist // 4].tolist()])
-    listed = plans[list(chosen)]
-    totals = (len(plans), int(unplaceable.sum()), int(too_large.sum()))
-    if not order.size:
-        why = Infeasible("no plan divides the model and the chips")
-        if lean.size:
-            leanest = plan_of(plans[lean[0]], used_dtype)
+    used = part.chip.dtype(dtype)
+    base = Plan(dtype=used, reduce_dtype=stack.training.reduce_dtype if stack.training else "fp32")
+    arrays = training_arrays(program, part, stack, sequence=sequence, batch=batch, dtype=used, draw=draw or Draw())
+    tally = _Tally(max(top, shortlist, reranked), max(1, shortlist // 4))
+    if plans is not None:
+        tally.add(arrays, plans, 0)
+    else:
+        asked = space or space_of(stack)
+        for block in _blocks(program, part, sequence, batch, asked, base, tell or _silent):
+            tally.add(arrays, block.rows, block.undivided)
+    chosen = [
+        price_plan(program, plan_of(row, base, part), part, arrays) for row in tally.fast.rows[: max(top, reranked)]
+    ]
+    steps = tuple(sorted(chosen, key=lambda step: step.seconds)[:top])
+    front = tuple(price_plan(program, plan_of(row, base, part), part, arrays) for row in tally.front_rows())
+    why = None
+    if not steps:
+        why = Infeasible("no plan divides the model, the batch and the chips, and lies on the fabric")
+        if len(tally.lean.rows):
+            leanest = plan_of(tally.lean.rows[0], base, part)
             weighed = weigh_plan(leanest, arrays)
             reason = f"the leanest plan ({leanest}) needs more memory than a chip has; {weighed.largest_in_words}"
-            why = Infeasible(reason, float(needed[lean[0]]), weighed.available_bytes)
-        return Found((), *totals, why, listed)
-    steps = tuple(price_plan(program, plan_of(plans[i], used_dtype), part, arrays) for i in order[:top])
-    return Found(steps, *totals, None, listed)
+            why = Infeasible(reason, weighed.needed_bytes, weighed.available_bytes)
+    listed = np.unique(np.concatenate([tally.fast.rows[:shortlist], tally.lean.rows[: shortlist // 4]]), axis=0)
+    return Found(
+        steps,
+        tally.searched,
+        tally.undivided,
+        tally.unplaceable,
+        int(tally.items.sum()),
+        {name: int(count) for name, count in zip(ITEMS, tally.items, strict=True) if count},
+        why,
+        front,
+        tally.cloud(),
+        listed,
+    )
 
 
 def chip_counts(chips: int) -> list[int]:
@@ -101,3 +136,102 @@ def chip_counts(chips: int) -> list[int]:
     """
     power = 1 << (chips.bit_length() - 1)
     return [chips] if power == chips else [chips, power]
+
+
+def _silent(_done: int, _of: int) -> None:
+    """Tell nobody."""
+
+
+def _blocks(
+    program: Program,
+    part: Slice,
+    sequence: int,
+    batch: int,
+    space: Space,
+    base: Plan,
+    tell: Callable[[int, int], None],
+) -> Iterator[Block]:
+    pairs = [(chips, pair) for chips in chip_counts(part.chips) for pair in pairs_of(program, chips, sequence, space)]
+    for done, (chips, (tensor, context)) in enumerate(pairs):
+        tell(done, len(pairs))
+        yield from blocks_of(
+            program, part, (chips, tensor, context), sequence=sequence, batch=batch, space=space, base=base
+        )
+    tell(len(pairs), len(pairs))
+
+
+class _Best:
+    """The rows with the least values so far; of equal ones the first that came."""
+
+    def __init__(self, most: int) -> None:
+        import numpy as np
+
+        self.most = most
+        self.values = np.empty(0)
+        self.rows = np.empty((0, PLAN_COLUMNS))
+
+    def add(self, values: NDArray[np.float64], rows: NDArray[np.float64]) -> None:
+        import numpy as np
+
+        if len(self.values) == self.most:
+            is_better = values < self.values[-1]
+            values, rows = values[is_better], rows[is_better]
+        if not len(values):
+            return
+        if len(values) > self.most:  # sort no more than can be kept
+            is_kept = values <= np.partition(values, self.most - 1)[self.most - 1]
+            values, rows = values[is_kept], rows[is_kept]
+        all_values = np.concatenate([self.values, values])
+        order = np.argsort(all_values, kind="stable")[: self.most]
+        self.values, self.rows = all_values[order], np.concatenate([self.rows, rows])[order]
+
+
+class _Tally:
+    """What is kept of a search while its blocks go by."""
+
+    def __init__(self, fast: int, lean: int) -> None:
+        import numpy as np
+
+        self.searched, self.undivided, self.unplaceable = 0, 0, 0
+        self.items = np.zeros(len(ITEMS), dtype=np.int64)
+        self.fast, self.lean = _Best(fast), _Best(lean)
+        self._front = np.empty((0, 2)), np.empty((0, PLAN_COLUMNS))
+        self._cloud: list[NDArray[np.float64]] = []
+
+    def add(self, arrays: Arrays, rows: NDArray[np.float64], undivided: int) -> None:
+        """Price a block of plans and keep the best of it."""
+        import numpy as np
+
+        from simulator.training import kernels
+
+        seconds, needed = np.empty(len(rows)), np.empty(len(rows))
+        kernels.search_fast(*arrays, rows, True, seconds, needed)  # noqa: FBT003 - a kernel takes no keywords
+        self.searched += len(rows)
+        self.undivided += undivided
+        too_large, is_lost = seconds < 0, np.isinf(seconds)
+        self.unplaceable += int(is_lost.sum())
+        self.items += np.bincount((-1 - seconds[too_large]).astype(np.int64), minlength=len(self.items))
+        self.lean.add(needed[~is_lost], rows[~is_lost])
+        fits = ~too_large & ~is_lost
+        if not fits.any():
+            return
+        seconds, needed, rows = seconds[fits], needed[fits], rows[fits]
+        self.fast.add(seconds, rows)
+        points = np.stack([seconds, needed], axis=1)
+        self._cloud.append(points[:: max(1, len(points) // 50)])
+        both, both_rows = np.concatenate([self._front[0], points]), np.concatenate([self._front[1], rows])
+        order = np.lexsort((both[:, 1], both[:, 0]))
+        least = np.minimum.accumulate(both[order, 1])
+        is_front = np.concatenate([[True], both[order[1:], 1] < least[:-1]])
+        self._front = both[order[is_front]], both_rows[order[is_front]]
+
+    def front_rows(self) -> NDArray[np.float64]:
+        """Plans that no other beats in both time and memory, ascending by time."""
+        return self._front[1]
+
+    def cloud(self) -> NDArray[np.float64]:
+        """Time [s] and memory [B] of plans that fit, (plans, 2)."""
+        import numpy as np
+
+        points = np.concatenate([np.empty((0, 2)), *self._cloud])
+        return points[:: max(1, -(-len(points) // MOST_DRAWN))]

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from simulator.errors import InputError, InternalError
 from simulator.figures import Draw
 from simulator.training.arrays import training_arrays
+from simulator.training.legal import check_plan
 from simulator.training.memory import StepMemory, weigh_plan
 from simulator.training.plans import plan_rows
+from simulator.training.stages import fill_executed
 
 if TYPE_CHECKING:
     from simulator.machine import Slice
@@ -73,11 +75,10 @@ def step(
 
     Raises
     ------
-    InputError : the plan does not lie on the slice
+    InputError : the plan is not legal, or does not lie on the slice
     InternalError : the parts do not sum to the whole
     """
-    if plan.chips > part.chips:
-        raise InputError(f"plan {plan} uses {plan.chips} chips, the slice has {part.chips}")
+    check_plan(plan, program, part.chip, part.chips, sequence=sequence, batch=batch)
     arrays = training_arrays(
         program,
         part,
@@ -93,7 +94,10 @@ def step(
 
 
 def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_compiled: bool = True) -> Step:
-    """Run the step kernel, compiled or plain, on one plan and pack its answer; see :func:`step`."""
+    """Run the step kernel, compiled or plain, on one plan and pack its answer; see :func:`step`.
+
+    A pipeline is run pass by pass in place of the kernel's closed form.
+    """
     import numpy as np
 
     from simulator.training import kernels
@@ -107,6 +111,9 @@ def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_
     seconds = float(price(*arrays, row, scratch, layer, parts))
     if not np.isfinite(seconds):
         raise InputError(f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}")
+    if plan.pipeline > 1:
+        fill_executed(plan, arrays, layer, parts, is_compiled=is_compiled)
+        seconds = float(parts[columns.TOTAL])
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:
         raise InternalError(f"parts of a step sum to {parts[:9].sum()!r}, not {seconds!r} ({plan})")
     sequence, batch, _ = arrays.work

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 _ROUNDING = 1e-9
 _GIGABYTE = 1e9
+ITEMS = (
+    "weights",
+    "quantised copies of weights",
+    "gathered layers",
+    "gradients",
+    "optimizer state",
+    "activations",
+    "the running layer",
+    "logits",
+    "communication buffers",
+)
+"""Items of memory in the order of the kernel's columns, as people name them."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +68,18 @@ class StepMemory:
     @property
     def items(self) -> dict[str, float]:
         """Every item by the name that people give it [B]."""
-        return {
-            "weights": self.weights_bytes,
-            "quantised copies of weights": self.copies_bytes,
-            "gathered layers": self.gathered_bytes,
-            "gradients": self.gradients_bytes,
-            "optimizer state": self.optimizer_bytes,
-            "activations": self.activations_bytes,
-            "the running layer": self.working_bytes,
-            "logits": self.logits_bytes,
-            "communication buffers": self.buffers_bytes,
-        }
+        values = (
+            self.weights_bytes,
+            self.copies_bytes,
+            self.gathered_bytes,
+            self.gradients_bytes,
+            self.optimizer_bytes,
+            self.activations_bytes,
+            self.working_bytes,
+            self.logits_bytes,
+            self.buffers_bytes,
+        )
+        return dict(zip(ITEMS, values, strict=True))
 
     @property
     def fits(self) -> bool:

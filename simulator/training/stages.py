@@ -1,0 +1,111 @@
+"""The pipeline of a step run pass by pass, on the seconds of every stage, in place of its closed form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulator.training.rows import kernels as columns
+from simulator.training.schedules import execute, pipeline_order
+from simulator.training.schedules.legal import V_SHAPED
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simulator.plan import Plan
+    from simulator.training.arrays import Arrays
+    from simulator.training.schedules import Timeline
+
+
+def stage_layers(plan: Plan, layers: int) -> NDArray[np.float64]:
+    """Layers of each stage of the model, (stages,) [1].
+
+    As even as it goes: stages in the middle get one more before the first does, the last, which has the logits, never.
+    Ranks whose layers the plan states deal them out to their stages.
+    """
+    import numpy as np
+
+    ranks = plan.pipeline
+    stages = ranks if plan.schedule == "dualpipe" else ranks * plan.virtual_stages
+    if plan.first_layers or plan.last_layers:
+        pieces = stages // ranks
+        own = _even(
+            ranks - (plan.first_layers > 0) - (plan.last_layers > 0), layers - plan.first_layers - plan.last_layers
+        )
+        of_rank = [plan.first_layers] * (plan.first_layers > 0) + own + [plan.last_layers] * (plan.last_layers > 0)
+        there = np.array(of_rank, dtype=np.float64) / pieces
+        return np.concatenate([there, there[::-1]]) if plan.schedule in V_SHAPED else np.tile(there, pieces)
+    return np.array(_even(stages, layers), dtype=np.float64)
+
+
+def _even(stages: int, layers: int) -> list[int]:
+    each, more = divmod(layers, stages) if stages else (0, 0)
+    found = [each] * stages
+    for stage in [*range(1, stages - 1), 0][:more]:
+        found[stage] += 1
+    return found
+
+
+def kinds_of_layers(plan: Plan, arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Layers without experts, layers with experts and logits of each stage of the model, (stages,) [1]."""
+    import numpy as np
+
+    counts = arrays.counts
+    layers, leading = int(counts[columns.MODEL_LAYERS]), counts[columns.FIRST_DENSE]
+    held = stage_layers(plan, layers)
+    starts = np.concatenate([[0.0], np.cumsum(held)[:-1]])
+    plain = np.clip(leading - starts, 0.0, held)
+    share = counts[columns.MOE_LAYERS] / (layers - leading) if counts[columns.MOE_LAYERS] else 0.0
+    with_experts = (held - plain) * share
+    head = np.zeros(len(held))
+    head[-1] = 1.0
+    return held - with_experts, with_experts, head
+
+
+def run_pipeline(
+    plan: Plan, arrays: Arrays, layer: NDArray[np.float64], hop_s: float, *, is_compiled: bool = True
+) -> Timeline:
+    """Run the schedule of a plan on its stages; ``layer`` (3, 10) and ``hop_s`` come from the step kernel [s]."""
+    from simulator.training.kernels import pass_seconds
+
+    _, batch, _ = arrays.work
+    micro_batches = int(batch) // (plan.data * plan.micro_batch)
+    order = pipeline_order(plan.schedule, plan.pipeline, plan.virtual_stages, micro_batches)
+    passes = pass_seconds(layer, *kinds_of_layers(plan, arrays))
+    return execute(order, *passes, hop_s=hop_s, is_compiled=is_compiled)
+
+
+def fill_executed(
+    plan: Plan, arrays: Arrays, layer: NDArray[np.float64], parts: NDArray[np.float64], *, is_compiled: bool = True
+) -> None:
+    """Put an executed pipeline into ``parts`` (11,) in place of the estimated one [s].
+
+    Computing and communication are those of the rank that is busy longest, the bubble what it waits besides, messages
+    between ranks what they add to the whole.
+    """
+    import numpy as np
+
+    from simulator.training.kernels import stage_seconds
+    from simulator.training.layers import kernels as of_layer
+
+    before = float(parts[: columns.OVERHEAD].sum())
+    ideal = run_pipeline(plan, arrays, layer, 0.0, is_compiled=is_compiled)
+    hop_s = float(parts[columns.HOP])
+    sent = run_pipeline(plan, arrays, layer, hop_s, is_compiled=is_compiled) if hop_s > 0 else ideal
+    busiest = int(np.argmax(ideal.busy_s))
+    order = ideal.order
+    each = order.micro_batches / (2 if plan.schedule == "dualpipe" else 1)
+    dense, moe, head = (float(kind[order.stage_of[busiest]].sum()) * each for kind in kinds_of_layers(plan, arrays))
+    for part, first, last in (
+        (columns.COMPUTE, of_layer.FORWARD, of_layer.TENSOR_F),
+        (columns.TENSOR_COMM, of_layer.TENSOR_F, of_layer.CONTEXT_F),
+        (columns.CONTEXT_COMM, of_layer.CONTEXT_F, of_layer.EXCHANGE_F),
+        (columns.EXPERT_COMM, of_layer.EXCHANGE_F, of_layer.HIDDEN_COMM),
+    ):
+        parts[part] = stage_seconds(layer, dense, moe, head, first, last)
+    parts[columns.BUBBLE] = ideal.seconds - float(ideal.busy_s[busiest])
+    parts[columns.PIPELINE_COMM] = sent.seconds - ideal.seconds
+    after = float(parts[: columns.OVERHEAD].sum())
+    fixed = float(arrays.stack[columns.STEP_OVERHEAD])
+    parts[columns.OVERHEAD] = fixed + (parts[columns.OVERHEAD] - fixed) * after / before
+    parts[columns.TOTAL] = after + parts[columns.OVERHEAD]
