@@ -90,23 +90,7 @@ class Plan:
         return self.tensor * self.context * self.pipeline * self.data
 
     def __str__(self) -> str:
-        """The plan as people write it: degrees above one, and what differs from the usual."""
-        degrees = (
-            ("TP", self.tensor),
-            ("CP", self.context),
-            ("PP", self.pipeline),
-            ("VP", self.virtual_stages),
-            ("EP", self.expert),
-            ("ETP", self.expert_tensor),
-            ("DP", self.data),
-        )
-        said = [f"{name}{value}" for name, value in degrees if value > 1]
-        said += [f"ZeRO-{self.zero}" + (f"/{self.shard}" if self.shard else ""), f"MBS{self.micro_batch}", self.dtype]
-        if self.pipeline > 1 and self.schedule != "1f1b":
-            said.append(self.schedule)
-        if self.recompute != "none":
-            layers = f" of {self.recompute_layers} layers" if self.recompute_layers else ""
-            said.append(f"recompute {self.recompute}{layers}")
-        if self.offload != "none":
-            said.append(f"offload {self.offload}")
-        return " ".join(said)
+        """The plan as people write it; :func:`simulator.plan_text.read_plan` reads it back."""
+        from simulator.plan_text import plan_text
+
+        return plan_text(self)

@@ -197,6 +197,6 @@ def test_divisors_are_those_of_a_sieve():
 
 def test_a_plan_reads_as_people_write_it():
     plan = Plan(tensor=8, pipeline=4, data=16, virtual_stages=2, recompute="full", dtype="fp8")
-    assert str(plan) == "TP8 PP4 VP2 DP16 ZeRO-1 MBS1 fp8 recompute full"
+    assert str(plan) == "TP8 PP4 VP2 DP16 ZeRO-1 MBS1 fp8 recompute-full"
     assert plan_rows([plan]).shape == (1, PLAN_COLUMNS)
     assert dataclasses.replace(plan, tensor=1).chips == 64
