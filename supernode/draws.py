@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from simulator.figures import Draw
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.figures import Figure
+
+MOST_KEPT = 4096
+"""Columns of draws that are kept: the figures of every machine, for the next answer that touches the same ones."""
 
 
 def strata(samples: int, seed: int, *names: str) -> NDArray[np.float64]:
@@ -33,17 +37,22 @@ def drawn_values(figures: Iterable[Figure], samples: int, seed: int) -> dict[str
     Triangular between low and high with the mode at the stated value. Alternatives of one figure under different
     hypotheses (``key@hypothesis``) share their random numbers.
     """
+    return {
+        figure.key: _drawn(figure.key.partition("@")[0], figure.si_low, figure.si, figure.si_high, samples, seed)
+        for figure in sorted(figures, key=lambda figure: figure.key)
+        if figure.is_uncertain
+    }
+
+
+@functools.lru_cache(maxsize=MOST_KEPT)
+def _drawn(name: str, low: float, mode: float, high: float, samples: int, seed: int) -> NDArray[np.float64]:
+    """Values of one figure, (samples,), which nobody may write to: whoever asks again gets the same array."""
     from scipy.stats import triang
 
-    values = {}
-    for figure in sorted(figures, key=lambda figure: figure.key):
-        if not figure.is_uncertain:
-            continue
-        low, high = figure.si_low, figure.si_high
-        mode = (figure.si - low) / (high - low)
-        share = strata(samples, seed, "figure", figure.key.partition("@")[0])
-        values[figure.key] = triang.ppf(share, mode, loc=low, scale=high - low)
-    return values
+    share = strata(samples, seed, "figure", name)
+    column: NDArray[np.float64] = triang.ppf(share, (mode - low) / (high - low), loc=low, scale=high - low)
+    column.flags.writeable = False
+    return column
 
 
 def drawn_hypotheses(weights: Mapping[str, float], samples: int, seed: int, machine: str) -> list[str]:
