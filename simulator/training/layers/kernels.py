@@ -120,13 +120,13 @@ def group_seconds(kind, size_bytes, levels, stride, size, scratch, launch_s):
     return launch_s + cheapest(kind, size_bytes, scratch[:rows])[1]
 
 
-@register_jitable
+@register_jitable(inline="always")
 def exposed(seconds, share, behind):
     """What shows of a communication: its share that never hides, or all that is longer than what it hides behind."""
     return max(share * seconds, seconds - behind)
 
 
-@register_jitable
+@register_jitable(inline="always")
 def operator(row, tokens, work, chip, counts, plan, stack):
     """One operator of one layer for one micro-batch: forward, gradient of its input, of its weight [s]."""
     tensor = plan[TENSOR]
