@@ -22,6 +22,7 @@ from simulator.collectives.kernels import (
 from simulator.compute.kernels import (
     ACTIVATION_BYTES,
     HBM,
+    HOST,
     causal_context,
 )
 from simulator.training.layers.kernels import (
@@ -84,6 +85,9 @@ from simulator.training.rows.kernels import (
     MICRO_BATCH,
     MODEL_LAYERS,
     MOE_LAYERS,
+    OFFLOAD,
+    OFFLOAD_BOTH,
+    OFFLOAD_OPTIMIZER,
     OPTIMIZER,
     OVERHEAD,
     OVERLAP_DATA,
@@ -284,7 +288,10 @@ def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
         ranks, expert_ranks = shard_ranks(plan)
         if plan[ZERO] == 0:
             ranks, expert_ranks = 1.0, 1.0
-        parts[OPTIMIZER] = (held / ranks + held_experts / expert_ranks) * optimizer_bytes(plan) / chip[HBM]
+        moved = (held / ranks + held_experts / expert_ranks) * optimizer_bytes(plan)
+        parts[OPTIMIZER] = moved / chip[HBM]
+        if plan[OFFLOAD] == OFFLOAD_OPTIMIZER or plan[OFFLOAD] == OFFLOAD_BOTH:  # its states come and go once
+            parts[OPTIMIZER] = moved / min(chip[HOST], chip[HBM]) if chip[HOST] > 0 else math.inf
     busy = 0.0
     for i in range(OVERHEAD):
         busy += parts[i]
