@@ -96,6 +96,7 @@ from simulator.training.rows.kernels import (
     PIPELINE_COMM,
     PLACEMENT,
     PLAN_COLUMNS,
+    RECOMPUTE_LAYERS,
     REDUCE_WIDTH,
     SCHEDULE,
     SEQUENCE,
@@ -354,7 +355,8 @@ def has_layers_of(plans, i, j):
     for column in range(PLAN_COLUMNS):
         if plans[i, column] != plans[j, column] and column not in BESIDE_LAYERS:
             return False
-    return True
+    # of ranks that recompute so many of their layers, the mean layer depends on how many layers they have
+    return plans[i, RECOMPUTE_LAYERS] == 0 or plans[i, PIPELINE] == plans[j, PIPELINE]
 
 
 @register_jitable

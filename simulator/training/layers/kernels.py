@@ -62,7 +62,6 @@ from simulator.training.rows.kernels import (
     EXPERT_MATMUL,
     EXPERT_TENSOR,
     EXPERTS,
-    HEAD,
     HEADS,
     HIDDEN,
     KIND,
@@ -79,8 +78,10 @@ from simulator.training.rows.kernels import (
     OVERLAP_EXPERT,
     OVERLAP_TENSOR,
     PARALLEL,
+    PIPELINE,
     RECOMPUTE,
     RECOMPUTE_FULL,
+    RECOMPUTE_LAYERS,
     RECOMPUTE_SELECTIVE,
     ROWS,
     SCOPE,
@@ -124,6 +125,15 @@ def group_seconds(kind, size_bytes, levels, stride, size, scratch, launch_s):
 def exposed(seconds, share, behind):
     """What shows of a communication: its share that never hides, or all that is longer than what it hides behind."""
     return max(share * seconds, seconds - behind)
+
+
+@register_jitable
+def recomputed_share(counts, plan):
+    """Share of the layers of a mean pipeline rank that run forward again before they run backward [1]."""
+    if plan[RECOMPUTE] != RECOMPUTE_FULL:
+        return 0.0
+    layers = plan[RECOMPUTE_LAYERS] * plan[PIPELINE]
+    return min(1.0, layers / counts[MODEL_LAYERS]) if layers > 0 else 1.0
 
 
 @register_jitable(inline="always")
@@ -183,7 +193,7 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
         weight = row[LAYERS] / layers if scope == EVERY_LAYER else 1.0
         forward, to_input, to_weight = operator(row, tokens, work, chip, counts, plan, stack)
         calls[scope] += weight
-        if plan[ADAPTERS] == 1 and scope != HEAD:
+        if plan[ADAPTERS] == 1:
             to_weight = 0.0
         if row[KIND] == ATTENTION:
             attention += weight * forward
@@ -199,7 +209,7 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
             layer[kind, FORWARD] += forward
             layer[kind, INPUT] += to_input
             layer[kind, WEIGHT] += to_weight
-    again = 1.0 if plan[RECOMPUTE] == RECOMPUTE_FULL else 0.0
+    again = recomputed_share(counts, plan)
     for kind in range(2):
         for column in range(3):
             layer[kind, column] += every[column]
@@ -214,10 +224,9 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
             return False
         kept = layer_bytes(program, counts, work, chip, stack, plan)
         for kind in range(2):  # what the passes of a layer do not hide of the way to host memory and back
-            moved = kept[kind] / chip[HOST]
-            if plan[RECOMPUTE] == RECOMPUTE_FULL:  # its input alone
-                spread = plan[TENSOR] if plan[SEQUENCE_PARALLEL] == 1 else 1.0
-                moved = ACTIVATION_BYTES * tokens * counts[HIDDEN] / spread / chip[HOST]
+            spread = plan[TENSOR] if plan[SEQUENCE_PARALLEL] == 1 else 1.0
+            entrance = ACTIVATION_BYTES * tokens * counts[HIDDEN] / spread  # all that a recomputed layer keeps
+            moved = (again * entrance + (1 - again) * kept[kind]) / chip[HOST]
             layer[kind, FORWARD] = max(layer[kind, FORWARD], moved)
             layer[kind, INPUT] = max(layer[kind, INPUT], moved - layer[kind, WEIGHT])
     return fill_communication(
@@ -240,7 +249,7 @@ def fill_communication(counts, work, chip, levels, library, stack, plan, scratch
         pair = group_seconds(ALL_REDUCE, vector_bytes, levels, 1.0, tensor, scratch, launch)
     kv_bytes = 2 * plan[MICRO_BATCH] * work[SEQUENCE] * counts[KV_VALUES] / layers / tensor
     if plan[CONTEXT_MODE] == ULYSSES:
-        moved = 2 * vector_bytes / tensor + 2 * kv_bytes / context
+        moved = 2 * vector_bytes / tensor + kv_bytes / context
         turn = group_seconds(ALL_TO_ALL, moved, levels, tensor, context, scratch, launch)
         turn_back = turn
     else:
@@ -265,7 +274,7 @@ def fill_communication(counts, work, chip, levels, library, stack, plan, scratch
         exchange = out_s + back_s
         exchange_back = 2 * back_s  # gradients go both ways in two bytes
     if plan[EXPERT_TENSOR] > 1:
-        slots = ACTIVATION_BYTES * tokens / tensor * counts[HIDDEN] * counts[TOP_K] * plan[EXPERT_TENSOR]
+        slots = ACTIVATION_BYTES * tokens / tensor * counts[HIDDEN] * counts[TOP_K] * plan[EXPERT_TENSOR] * work[SKEW]
         split = group_seconds(ALL_GATHER, slots, levels, 1.0, plan[EXPERT_TENSOR], scratch, launch)
         split += group_seconds(REDUCE_SCATTER, slots, levels, 1.0, plan[EXPERT_TENSOR], scratch, launch)
         exchange += split
@@ -274,7 +283,7 @@ def fill_communication(counts, work, chip, levels, library, stack, plan, scratch
         return False
     tensor_share = stack[TENSOR_EXPOSED] if plan[OVERLAP_TENSOR] == 1 else 1.0
     expert_share = stack[EXPERT_EXPOSED] if plan[OVERLAP_EXPERT] == 1 else 1.0
-    again = 1.0 if plan[RECOMPUTE] == RECOMPUTE_FULL else 0.0
+    again = recomputed_share(counts, plan)
     for kind in range(2):
         forward, backward = layer[kind, FORWARD], layer[kind, INPUT] + layer[kind, WEIGHT]
         # attention and MLP that read the same input share their communication (PaLM, section 2)
