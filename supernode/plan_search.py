@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.errors import InputError
 from simulator.figures import Draw, source_ids
 from simulator.machine import slice_of
-from simulator.training import search, step
+from simulator.plan import Plan
+from simulator.plan_text import read_plan
+from simulator.training import Found, search, space_of, step, step_timeline
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
 from supernode.readings import machine_under, weights_of
 from workloads.program import program
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from simulator.figures import Figure
     from simulator.machine import Dtype, Slice
-    from simulator.plan import Plan
-    from simulator.program import Stack, Transformer
-    from simulator.training import Found, Step
+    from simulator.plan import Schedule
+    from simulator.program import Program, Stack, Transformer
+    from simulator.training import Step
+    from simulator.training.schedules import Timeline
 
 LOW, HIGH = 5.0, 95.0
+MOST_COUNTS = 32
+"""Numbers of chips that one command searches."""
 
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What ``supernode plan`` was asked, with names already read."""
+    """What ``supernode plan`` was asked, with names already read.
+
+    ``chips`` as in :func:`chips_asked`; ``schedule`` and ``plan``, where they are not empty, are the only ones that are
+    considered.
+    """
 
     model: Transformer
     machine: str
-    chips: int | None
+    chips: str
     network: str
     hypothesis: str
     stack: Stack
     sequence: int
     batch: int
     dtype: Dtype
+    schedule: Schedule | None
+    plan: str
     top: int
     samples: int
     seed: int
@@ -51,21 +66,102 @@ class Ranged:
     high_s: float
 
 
-def best_plans(request: PlanRequest) -> tuple[Slice, Found, list[Ranged], tuple[str, ...]]:
-    """Search under the stated figures and price what was found under every draw.
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """The answer for one number of chips: the slice, what was found, the plans with ranges, the ids of the sources."""
 
-    Returns
-    -------
-    the slice, what the search found, the plans with their ranges, the ids of the sources
+    part: Slice
+    found: Found
+    ranged: tuple[Ranged, ...]
+    sources: tuple[str, ...]
+
+
+def chips_asked(text: str, machine: str, hypothesis: str = "") -> list[int]:
+    """Read ``512``, ``256,512,1024`` or ``256:1024`` (all doublings) as numbers of chips; empty is the whole machine.
 
     Raises
     ------
-    simulator.errors.InputError : unknown names, an illegal slice
+    InputError : not numbers, a range in the wrong order, too many of them
     """
-    part = slice_under(request, request.hypothesis)
+    if not text.strip():
+        return [machine_under(machine, hypothesis, "").chips]
+    first, colon, last = text.partition(":")
+    if colon:
+        start, stop = _count(first), _count(last)
+        if stop < start:
+            raise InputError(f"{text!r} ends before it begins", where="--chips", remedy=f"write {stop}:{start}")
+        found = [start << i for i in range(MOST_COUNTS + 1) if start << i <= stop]
+    else:
+        found = sorted({_count(each) for each in text.split(",")})
+    if len(found) > MOST_COUNTS:
+        raise InputError(f"{text!r} are more than {MOST_COUNTS} numbers", where="--chips", remedy="name fewer")
+    return found
+
+
+def best_plans(request: PlanRequest, chips: int, tell: Callable[[str, int, int], None] | None = None) -> Planned:
+    """Search under the stated figures and price what was found under every draw.
+
+    Raises
+    ------
+    InputError : unknown names, an illegal slice, a sequence beyond the model's context, an illegal plan
+    """
+    longest = request.model.context
+    if request.sequence > longest:
+        message = f"{request.sequence} tokens are more than the context of {request.model.name}"
+        raise InputError(message, where="--seq", remedy=f"at most {longest}")
     work = program(request.model)
+    part = slice_under(request, request.hypothesis, chips)
     draw = Draw()
-    found = search(
+    found = _found(request, work, part, draw, tell)
+    weights = {} if request.hypothesis else weights_of(request.machine)
+    readings = {name: slice_under(request, name, chips) for name in weights} or {"": part}
+    touched: dict[str, Figure] = dict(draw.touched)
+    for reading in readings.values():
+        for priced in found.steps[:1]:
+            _seconds(request, work, priced.plan, reading, draw)
+            touched |= draw.touched
+    figures = drawn_values(touched.values(), request.samples, request.seed)
+    picks = drawn_hypotheses(weights, request.samples, request.seed, part.machine.name)
+    draws = [draw_number(figures, i) for i in range(len(picks))]
+    ranged = []
+    for place, priced in enumerate(found.steps):
+        if tell:
+            tell("drawing figures", place, len(found.steps))
+        times = [
+            _seconds(request, work, priced.plan, readings[pick], each) for pick, each in zip(picks, draws, strict=True)
+        ]
+        low, high = (float(x) for x in np.percentile(times, [LOW, HIGH]))
+        ranged.append(Ranged(priced, min(low, priced.seconds), max(high, priced.seconds)))
+    return Planned(part, found, tuple(ranged), source_ids(touched.values()))
+
+
+def timeline_of(request: PlanRequest, planned: Planned) -> Timeline:
+    """The passes of the best plan on every rank of its pipeline."""
+    plan = planned.found.steps[0].plan
+    work = program(request.model)
+    return step_timeline(work, plan, planned.part, request.stack, sequence=request.sequence, batch=request.batch)[0]
+
+
+def slice_under(request: PlanRequest, hypothesis: str, chips: int) -> Slice:
+    """The slice that was asked for, under one reading of its machine."""
+    return slice_of(machine_under(request.machine, hypothesis, request.network), chips)
+
+
+def chips_priced(planned: Sequence[Planned]) -> list[tuple[int, Step]]:
+    """The fastest step on each number of chips where there is one."""
+    return [(each.part.chips, each.found.steps[0]) for each in planned if each.found.steps]
+
+
+def _found(
+    request: PlanRequest, work: Program, part: Slice, draw: Draw, tell: Callable[[str, int, int], None] | None
+) -> Found:
+    if request.plan:
+        return _given(request, work, part, draw)
+    space = space_of(request.stack)
+    if request.schedule:
+        space = dataclasses.replace(space, schedules=(request.schedule,))
+    watch = (lambda done, of: tell(f"searching plans on {part.chips:,} chips", done, of)) if tell else None
+    return search(
         work,
         part,
         request.stack,
@@ -74,34 +170,40 @@ def best_plans(request: PlanRequest) -> tuple[Slice, Found, list[Ranged], tuple[
         dtype=request.dtype,
         top=request.top,
         draw=draw,
+        space=space,
+        tell=watch,
     )
-    weights = {} if request.hypothesis else weights_of(request.machine)
-    readings = {name: slice_under(request, name) for name in weights} or {"": part}
-    touched: dict[str, Figure] = dict(draw.touched)
-    for reading in readings.values():
-        for priced in found.steps[:1]:
-            _seconds(request, priced.plan, reading, draw)
-            touched |= draw.touched
-    figures = drawn_values(touched.values(), request.samples, request.seed)
-    picks = drawn_hypotheses(weights, request.samples, request.seed, part.machine.name)
-    ranged = []
-    for priced in found.steps:
-        times = [
-            _seconds(request, priced.plan, readings[pick], draw_number(figures, i)) for i, pick in enumerate(picks)
-        ]
-        low, high = (float(x) for x in np.percentile(times, [LOW, HIGH]))
-        ranged.append(Ranged(priced, min(low, priced.seconds), max(high, priced.seconds)))
-    return part, found, ranged, source_ids(touched.values())
 
 
-def slice_under(request: PlanRequest, hypothesis: str) -> Slice:
-    """The slice that was asked for, under one reading of its machine."""
-    machine = machine_under(request.machine, hypothesis, request.network)
-    return slice_of(machine, machine.chips if request.chips is None else request.chips)
-
-
-def _seconds(request: PlanRequest, plan: Plan, part: Slice, draw: Draw) -> float:
-    priced = step(
-        program(request.model), plan, part, request.stack, sequence=request.sequence, batch=request.batch, draw=draw
+def _given(request: PlanRequest, work: Program, part: Slice, draw: Draw) -> Found:
+    """The one plan that was asked for; its data ranks, where it does not say them, fill the chips."""
+    training = request.stack.training
+    base = Plan(
+        dtype=part.chip.dtype(request.dtype),
+        reduce_dtype=training.reduce_dtype if training else "fp32",
+        schedule=request.schedule or "1f1b",
+        data=0,
     )
-    return priced.seconds
+    plan = read_plan(request.plan, base)
+    if plan.data == 0:
+        used = max(1, plan.tensor * plan.context * plan.pipeline)
+        plan = dataclasses.replace(plan, data=max(1, part.chips // used))
+    priced = step(work, plan, part, request.stack, sequence=request.sequence, batch=request.batch, draw=draw)
+    why = priced.memory.infeasible
+    largest = {priced.memory.largest: 1} if why else {}
+    point = np.array([[priced.seconds, priced.memory.needed_bytes]])
+    front = () if why else (priced,)
+    return Found(front, 1, 0, 0, len(largest), largest, why, front, point, np.empty((0, 0)))
+
+
+def _seconds(request: PlanRequest, work: Program, plan: Plan, part: Slice, draw: Draw) -> float:
+    axes = sum(level.kind == "axis" for level in part.levels)
+    placed = plan if len(plan.axes) in (0, axes) else dataclasses.replace(plan, axes=())
+    return step(work, placed, part, request.stack, sequence=request.sequence, batch=request.batch, draw=draw).seconds
+
+
+def _count(text: str) -> int:
+    stripped = text.strip().replace("_", "")
+    if not (stripped.isascii() and stripped.isdigit()) or len(stripped) > 9 or int(stripped) < 1:
+        raise InputError(f"{text!r} is no number of chips", where="--chips", remedy="write 512, 256,512 or 256:1024")
+    return int(stripped)

@@ -7,7 +7,7 @@ from simulator.training.candidates import USUAL, Space, space_of
 from simulator.training.legal import check_plan
 from simulator.training.memory import StepMemory
 from simulator.training.search import Found, search
-from simulator.training.step import Step, step
+from simulator.training.step import Step, step, step_timeline
 
 __all__ = [
     "USUAL",
@@ -19,5 +19,6 @@ __all__ = [
     "search",
     "space_of",
     "step",
+    "step_timeline",
     "training_arrays",
 ]

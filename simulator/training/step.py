@@ -11,13 +11,18 @@ from simulator.training.arrays import training_arrays
 from simulator.training.legal import check_plan
 from simulator.training.memory import StepMemory, weigh_plan
 from simulator.training.plans import plan_rows
-from simulator.training.stages import fill_executed
+from simulator.training.rows import kernels as columns
+from simulator.training.stages import fill_executed, run_pipeline
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from simulator.machine import Slice
     from simulator.plan import Plan
     from simulator.program import Program, Stack
     from simulator.training.arrays import Arrays
+    from simulator.training.schedules import Timeline
 
 _ROUNDING = 1e-9
 
@@ -93,27 +98,59 @@ def step(
     return price_plan(program, plan, part, arrays)
 
 
-def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_compiled: bool = True) -> Step:
-    """Run the step kernel, compiled or plain, on one plan and pack its answer; see :func:`step`.
+def step_timeline(
+    program: Program, plan: Plan, part: Slice, stack: Stack, *, sequence: int, batch: int, draw: Draw | None = None
+) -> tuple[Timeline, Step]:
+    """The passes of a step on every rank of its pipeline, as they were run, and the step; arguments as in :func:`step`.
 
-    A pipeline is run pass by pass in place of the kernel's closed form.
+    Raises
+    ------
+    InputError : the plan is not legal, or does not lie on the slice
+    """
+    found = step(program, plan, part, stack, sequence=sequence, batch=batch, draw=draw)
+    arrays = training_arrays(
+        program, part, stack, sequence=sequence, batch=batch, dtype=plan.dtype, draw=draw or Draw()
+    )
+    parts, layer = _run(plan, part, arrays, is_compiled=True)
+    return run_pipeline(plan, arrays, layer, float(parts[columns.HOP])), found
+
+
+def _run(
+    plan: Plan, part: Slice, arrays: Arrays, *, is_compiled: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Parts of a step and its layers, as the kernel fills them.
+
+    Raises
+    ------
+    InputError : the plan does not lie on the slice
     """
     import numpy as np
 
     from simulator.training import kernels
     from simulator.training.layers.kernels import KINDS, LAYER_COLUMNS
-    from simulator.training.rows import kernels as columns
 
     price: Any = kernels.step_fast if is_compiled else kernels.step
     parts, layer = np.empty(columns.PART_COLUMNS), np.empty((KINDS, LAYER_COLUMNS))
     scratch = np.empty((arrays.levels.shape[1] + 1, arrays.levels.shape[2]))
-    row = plan_rows([plan], part)[0]
-    seconds = float(price(*arrays, row, scratch, layer, parts))
-    if not np.isfinite(seconds):
-        raise InputError(f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}")
+    if not np.isfinite(price(*arrays, plan_rows([plan], part)[0], scratch, layer, parts)):
+        raise InputError(
+            f"plan {plan} does not lie on {part.chips} chips of {part.machine.name}",
+            remedy="its groups have to divide the levels of the fabric; try degrees that divide one another",
+        )
+    return parts, layer
+
+
+def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_compiled: bool = True) -> Step:
+    """Run the step kernel, compiled or plain, on one plan and pack its answer; see :func:`step`.
+
+    A pipeline is run pass by pass in place of the kernel's closed form.
+    """
+    from simulator.training import kernels
+
+    parts, layer = _run(plan, part, arrays, is_compiled=is_compiled)
     if plan.pipeline > 1:
         fill_executed(plan, arrays, layer, parts, is_compiled=is_compiled)
-        seconds = float(parts[columns.TOTAL])
+    seconds = float(parts[columns.TOTAL])
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:
         raise InternalError(f"parts of a step sum to {parts[:9].sum()!r}, not {seconds!r} ({plan})")
     sequence, batch, _ = arrays.work

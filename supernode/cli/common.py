@@ -143,3 +143,10 @@ def task_names(incomplete: str) -> list[str]:
     import workloads
 
     return [name for name in workloads.names("tasks") if name.startswith(incomplete)]
+
+
+def stack_names(incomplete: str) -> list[str]:
+    """Complete a software stack's name."""
+    import workloads
+
+    return [name for name in workloads.names("stacks") if name.startswith(incomplete)]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supernode.cli.common import console, machine_names, model_names, print_json, progress_bar, quantity, warm_kernels
+from supernode.cli.common import machine_names, model_names, progress_bar, stack_names, warm_kernels
 
 if TYPE_CHECKING:
-    from simulator.machine import Slice
-    from simulator.training import Found
-    from supernode.plan_search import Ranged
+    from simulator.machine import Dtype
+    from simulator.plan import Schedule
+    from supernode.plan_search import Planned, PlanRequest
+
+
+def _schedules(incomplete: str) -> list[str]:
+    """Complete the name of a schedule."""
+    from simulator.plan import SCHEDULES
+
+    return [name for name in SCHEDULES if name.startswith(incomplete)]
 
 
 def plan(
@@ -22,7 +29,9 @@ def plan(
     machine: Annotated[
         str, typer.Argument(help="A machine of the catalogue, or a TOML file.", autocompletion=machine_names)
     ],
-    chips: Annotated[int | None, typer.Option(help="Chips to use.  [default: the whole machine]")] = None,
+    chips: Annotated[
+        str, typer.Option(help="Chips to use: 512, several as 256,512 or all doublings 256:2048.  [default: all]")
+    ] = "",
     network: Annotated[str, typer.Option(help="Network that joins several machines.")] = "",
     batch: Annotated[
         int | None, typer.Option(help="Sequences of one step.  [default: the model's task]", min=1, max=10_000_000)
@@ -30,155 +39,166 @@ def plan(
     seq: Annotated[
         int | None, typer.Option(help="Tokens of one sequence.  [default: the model's task]", min=1, max=10_000_000)
     ] = None,
-    stack: Annotated[str, typer.Option(help="Software stack.  [default: the machine's]")] = "",
+    stack: Annotated[
+        str, typer.Option(help="Software stack.  [default: the machine's]", autocompletion=stack_names)
+    ] = "",
+    dtype: Annotated[str, typer.Option(help="Dtype of matrix products.  [default: the task's]")] = "",
+    schedule: Annotated[
+        str, typer.Option(help="Only this pipeline schedule.  [default: the stack's]", autocompletion=_schedules)
+    ] = "",
+    only: Annotated[str, typer.Option("--plan", help='Only this plan, such as "TP8 PP4 VP2 ZeRO-1 MBS1".')] = "",
     hypothesis: Annotated[str, typer.Option(help="Reading of an undisclosed machine.")] = "",
     top: Annotated[int, typer.Option(help="How many plans to show.", min=1, max=1000)] = 5,
     samples: Annotated[
         int, typer.Option(help="Draws of the uncertain figures for the range.", min=8, max=100_000)
     ] = 64,
     seed: Annotated[int, typer.Option(help="Seed of all random streams.", min=0, max=2**63 - 1)] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write time against memory (and chips) to this .png or .svg.")
+    ] = None,
+    schedule_plot: Annotated[
+        Path | None, typer.Option(help="Write the best plan's pipeline over time to this .png or .svg.")
+    ] = None,
+    perfetto: Annotated[
+        Path | None, typer.Option(help="Write the best plan's step as a trace for ui.perfetto.dev.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Price every legal plan (TP, PP, CP, EP, DP, ZeRO, micro-batch, recompute) and print the fastest that fit.
+
+    Every degree that divides is tried, with virtual stages, expert-tensor ranks, HSDP, the stack's schedules and the
+    order in which ranks fill the axes of a torus.
 
     Example: supernode plan llama3-405b ironwood-9216 --chips 1024 --top 3
     """
     import time
 
-    import topologies
-    import workloads
-    from supernode.readings import stack_of
+    from supernode.cli.plan_print import print_plans, print_plans_json
 
-    transformer = workloads.model(model)
-    topologies.machine(machine, hypothesis)
-    task = workloads.training_task(transformer)
-    used = workloads.stack(stack) if stack else stack_of(machine, "training")
+    for picture in (plot, schedule_plot):
+        _check_picture(picture)
+    request = _request(
+        model, machine, chips, network, hypothesis, stack, seq, batch, dtype, schedule, only, top, samples, seed
+    )
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
-        from supernode.plan_search import PlanRequest, best_plans
+        from supernode.plan_search import best_plans, chips_asked
 
         tell("searching plans", 0, 1)
         begun = time.perf_counter()
-        request = PlanRequest(
-            transformer,
-            machine,
-            chips,
-            network,
-            hypothesis,
-            used,
-            seq or task.sequence,
-            batch or task.batch,
-            task.dtype,
-            top,
-            samples,
-            seed,
-        )
-        part, found, ranged, sources = best_plans(request)
+        counts = chips_asked(request.chips, machine, hypothesis)
+        planned = [best_plans(request, count, tell) for count in counts]
         seconds = time.perf_counter() - begun
+    if any(each.found.steps for each in planned):
+        _write(request, planned, plot, schedule_plot, perfetto)
     if as_json:
-        print_json(_object(found, ranged, part, used.name, sources, seconds))
+        print_plans_json(request, planned, seconds)
     else:
-        title = f"{transformer.name} on {part.chips:,} chips of {part.machine.name}"
-        title += f", {request.batch:,} x {request.sequence:,} tokens a step, {used.name}"
-        _print(found, ranged, part, transformer.name, title)
-    if found.infeasible is not None:
+        print_plans(request, planned)
+    if not any(each.found.steps for each in planned):
         raise typer.Exit(3)
 
 
-def _object(
-    found: Found, ranged: list[Ranged], part: Slice, stack: str, sources: tuple[str, ...], seconds: float
-) -> dict[str, Any]:
-    reason = dataclasses.asdict(found.infeasible) if found.infeasible else None
-    return {
-        "schema": 1,
-        "machine": part.machine.name,
-        "chips": part.chips,
-        "reading": part.machine.reading,
-        "stack": stack,
-        "plans": [_plan(each, sources) for each in ranged],
-        "searched": found.searched,
-        "infeasible": found.too_large + found.unplaceable,
-        "too_large": found.too_large,
-        "unplaceable": found.unplaceable,
-        "reason": reason,
-        "seconds": seconds,
-    }
+def _check_picture(path: Path | None) -> None:
+    """Refuse a picture in a format that we do not write before anything is searched."""
+    from simulator.errors import InputError
+
+    if path and path.suffix.lower() not in {".png", ".svg"}:
+        raise InputError("a picture is a .png or an .svg file", where=str(path), remedy="end the path in .png or .svg")
 
 
-def _plan(ranged: Ranged, sources: tuple[str, ...]) -> dict[str, Any]:
-    """One plan; the ranges of rates are that of the time, turned round. Parts of a step have no range of their own."""
-    step = ranged.step
-    slow, fast = step.seconds / ranged.high_s, step.seconds / ranged.low_s
+def _request(
+    model: str,
+    machine: str,
+    chips: str,
+    network: str,
+    hypothesis: str,
+    stack: str,
+    seq: int | None,
+    batch: int | None,
+    dtype: str,
+    schedule: str,
+    only: str,
+    top: int,
+    samples: int,
+    seed: int,
+) -> PlanRequest:
+    """Read names before anything is computed.
 
-    def rate(value: float, unit: str) -> dict[str, Any]:
-        return quantity(value, unit, low=value * slow, high=value * fast, sources=sources)
+    Raises
+    ------
+    InputError : a name that nobody knows, a dtype that the chip lacks
+    """
+    import topologies
+    import workloads
+    from simulator.errors import InputError, unknown_name
+    from simulator.plan import SCHEDULES
+    from supernode.readings import stack_of
 
-    parts = {
-        name.removesuffix("_s"): quantity(value, "s", sources=sources)
-        for name, value in dataclasses.asdict(step).items()
-        if name.endswith("_s") and name != "tokens_per_s"
-    }
-    return {
-        "plan": dataclasses.asdict(step.plan),
-        "step": parts
-        | {
-            "time": quantity(step.seconds, "s", low=ranged.low_s, high=ranged.high_s, sources=sources),
-            "tokens_per_s": rate(step.tokens_per_s, "tokens/s"),
-            "mfu": rate(step.mfu, "1"),
-        },
-        "memory": {
-            name.removesuffix("_bytes"): quantity(value, "B" if name.endswith("_bytes") else "1", sources=sources)
-            for name, value in dataclasses.asdict(step.memory).items()
-        },
-    }
+    transformer = workloads.model(model)
+    chip = topologies.machine(machine, hypothesis).chip
+    task = workloads.training_task(transformer)
+    used = workloads.stack(stack) if stack else stack_of(machine, "training")
+    if schedule and schedule not in SCHEDULES:
+        raise unknown_name("schedule", schedule, SCHEDULES, where="--schedule")
+    if dtype and dtype not in chip.peak:
+        raise InputError(f"{chip.name} has no {dtype!r}", where="--dtype", remedy=f"it has {', '.join(chip.peak)}")
+    from supernode.plan_search import PlanRequest
 
-
-def _print(found: Found, ranged: list[Ranged], part: Slice, model: str, title: str) -> None:
-    from rich.table import Table
-
-    from simulator.units import humanise
-
-    out = console()
-    if found.infeasible is not None:
-        why = found.infeasible
-        out.print(f"{model} fits on no plan on {part.chips:,} chips of {part.machine.name}: {why.reason}")
-        if why.needed_bytes:
-            needed, available = humanise(why.needed_bytes, "B"), humanise(why.available_bytes, "B")
-            out.print(f"  {needed} needed, {available} available per chip; use more chips")
-    else:
-        table = Table(title=title, title_justify="left")
-        columns = (
-            "plan",
-            "step",
-            "5-95 %",
-            "compute",
-            "exposed comm",
-            "bubble",
-            "rest",
-            "MFU",
-            "tokens/s/chip",
-            "memory",
-        )
-        for name in columns:
-            table.add_column(name, justify="left" if name == "plan" else "right")
-        for each in ranged:
-            step = each.step
-            table.add_row(
-                str(step.plan),
-                humanise(step.seconds, "s"),
-                f"{humanise(each.low_s, 's', 3)} to {humanise(each.high_s, 's', 3)}",
-                humanise(step.compute_s, "s"),
-                humanise(step.exposed_communication_s, "s"),
-                humanise(step.bubble_s, "s"),
-                humanise(step.optimizer_s + step.overhead_s, "s"),
-                f"{step.mfu:.1%}",
-                f"{step.tokens_per_s / part.chips:,.0f}",
-                f"{humanise(step.memory.needed_bytes, 'B', 3)} ({step.memory.largest})",
-            )
-        out.print(table)
-    out.print(
-        f"{found.searched:,} plans priced; {found.too_large:,} do not fit in memory, "
-        f"{found.unplaceable:,} do not lie on the fabric."
+    wanted: Dtype = dtype or task.dtype
+    asked: Schedule | None = schedule or None
+    return PlanRequest(
+        transformer,
+        machine,
+        chips,
+        network,
+        hypothesis,
+        used,
+        seq or task.sequence,
+        batch or task.batch,
+        wanted,
+        asked,
+        only,
+        top,
+        samples,
+        seed,
     )
-    if part.machine.reading:
-        out.print(f"Reading: {part.machine.reading}", soft_wrap=True)
+
+
+def _write(
+    request: PlanRequest,
+    planned: list[Planned],
+    plot: Path | None,
+    schedule_plot: Path | None,
+    perfetto: Path | None,
+) -> None:
+    """Write the files that were asked for, of the largest number of chips that has a plan."""
+    from supernode.plan_search import timeline_of
+
+    best = [each for each in planned if each.found.steps][-1]
+    step = best.found.steps[0]
+    title = f"{request.model.name} on {best.part.machine.name}, {request.stack.name}"
+    if plot:
+        from supernode.plots.pareto import write_pareto
+
+        batch = f"{request.batch:,} x {request.sequence:,} tokens a step"
+        found = [(each.part.chips, each.found) for each in planned if each.found.steps]
+        chips = f" on {best.part.chips:,} chips" if len(found) == 1 else ""
+        write_pareto(found, plot, f"{title}{chips}: {batch}")
+    if schedule_plot is None and perfetto is None:
+        return
+    timeline = timeline_of(request, best)
+    name = f"{title}, {best.part.chips:,} chips: {step.plan}"
+    if schedule_plot:
+        from supernode.plots.pipeline import write_schedule
+
+        write_schedule(timeline, schedule_plot, request.model.name)
+    if perfetto:
+        from supernode.perfetto import Phase, write_perfetto
+
+        phases = [
+            Phase("gradients and parameters of data ranks, what shows", step.data_s, "communication"),
+            Phase("optimizer", step.optimizer_s, "compute"),
+            Phase("host, and waiting for the slowest rank", step.overhead_s, "compute"),
+        ]
+        write_perfetto(timeline, perfetto, name=name, after=phases)
