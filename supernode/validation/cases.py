@@ -23,7 +23,11 @@ Cell = float | str
 
 @dataclass(frozen=True)
 class Case:
-    """One measured row. ``given`` is all that a prediction may read; empty cells are absent from it."""
+    """One measured row. ``given`` is all that a prediction may read; empty cells are absent from it.
+
+    ``source`` is the title of what published the row, and ``is_clean`` whether its column ``clean`` says that nothing
+    is known to be wrong with it: reports count by them.
+    """
 
     kind: Kind
     id: str
@@ -33,6 +37,8 @@ class Case:
     where: str
     given: Mapping[str, Cell]
     measured: Mapping[str, float]
+    source: str = ""
+    is_clean: bool = False
 
     def text(self, column: str) -> str:
         """A given text, or nothing."""
@@ -171,6 +177,8 @@ def _case(form: Format, cells: Mapping[str, str], name: str, line: int) -> Case:
         where=where,
         given=given,
         measured={key: float(value) for key, value in measured.items()},
+        source=clean(cells.get("source_title", "")),
+        is_clean=cells.get("clean", "").strip().lower() == "yes",
     )
 
 
