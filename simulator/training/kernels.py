@@ -48,6 +48,8 @@ from simulator.training.memory.kernels import (
     fill_memory,
     held_parameters,
     layer_parameters,
+    middle_of,
+    pipeline_layout,
     rank_layers,
     shard_ranks,
 )
@@ -203,8 +205,9 @@ def slowest_rank(counts, plan, layer):
     pipeline = plan[PIPELINE]
     found = (0.0, 0.0, 0.0)
     longest = -1.0
-    for each in range(4):
-        stage = (0.0, 1.0, pipeline - 2, pipeline - 1)[each]
+    middle = middle_of(pipeline_layout(counts, plan))  # the first without leading layers that have no experts
+    for each in range(5):
+        stage = (0.0, 1.0, middle, pipeline - 2, pipeline - 1)[each]
         if stage < 0 or stage >= pipeline:
             continue
         layers, moe_layers = rank_layers(counts, plan, stage)
