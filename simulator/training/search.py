@@ -16,7 +16,7 @@ from simulator.training.rows.kernels import PLAN_COLUMNS
 from simulator.training.step import Step, price_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -104,7 +104,9 @@ def search(
         price_plan(program, plan_of(row, base, part), part, arrays) for row in tally.fast.rows[: max(top, reranked)]
     ]
     steps = tuple(sorted(chosen, key=lambda step: step.seconds)[:top])
-    front = tuple(price_plan(program, plan_of(row, base, part), part, arrays) for row in tally.front_rows())
+    front = _front(
+        [*chosen, *(price_plan(program, plan_of(row, base, part), part, arrays) for row in tally.front_rows())]
+    )
     why = None
     if not steps:
         why = Infeasible("no plan divides the model, the batch and the chips, and lies on the fabric")
@@ -136,6 +138,15 @@ def chip_counts(chips: int) -> list[int]:
     """
     power = 1 << (chips.bit_length() - 1)
     return [chips] if power == chips else [chips, power]
+
+
+def _front(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Those that no other beats in both time and memory, ascending by time."""
+    found: list[Step] = []
+    for step in sorted(steps, key=lambda step: (step.seconds, step.memory.needed_bytes)):
+        if not found or step.memory.needed_bytes < found[-1].memory.needed_bytes:
+            found.append(step)
+    return tuple(found)
 
 
 def _silent(_done: int, _of: int) -> None:
