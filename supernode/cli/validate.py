@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,13 @@ def validate(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write validation.json and the scatter plot here.")
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE.png|svg", help="Draw predicted against measured into this file."),
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write all statistics as a page of Markdown.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Compare predictions with published measurements, row by row.
@@ -42,14 +50,15 @@ def validate(
     from supernode.validation import as_json as object_of
     from supernode.validation import validate as run
 
+    if plot is not None:
+        _check_picture(plot)
     found = run(cases or (), kind=kind, watch=_watched)
     text = json.dumps(object_of(found), ensure_ascii=False, allow_nan=False, indent=2)
-    if out is not None:
-        _write(found, text, out)
+    written = list(_write(found, text, out, plot, markdown))
     if as_json:
         typer.echo(text)
     else:
-        _print(found, out)
+        _print(found, written)
     if any(row.status == "error" for row in found.rows):
         raise typer.Exit(INTERNAL)
 
@@ -67,33 +76,45 @@ def _watched(cases: Sequence[Case]) -> Iterable[Case]:
     return found
 
 
-def _print(found: Validation, out: Path | None) -> None:
-    from supernode.validation.report import tables
+def _print(found: Validation, written: Sequence[Path]) -> None:
+    from supernode.validation.text_tables import rich_table, tables
 
     out_table = console(NARROWEST)
     if not out_table.is_terminal:
         out_table.width = max(out_table.width, NARROWEST)
-    for table in tables(found):
-        out_table.print(table)
+    for table in tables(found.rows):
+        out_table.print(rich_table(table))
     if found.repeated:
         out_table.print(f"{found.repeated} rows stand in more than one file and count once.")
-    if out is not None:
-        out_table.print(f"Written to {out}: validation.json, validation.png, validation.svg", markup=False)
+    if written:
+        out_table.print(f"Written: {', '.join(map(str, written))}", markup=False)
 
 
-def _write(found: Validation, text: str, out: Path) -> None:
-    import io
-
+def _check_picture(path: Path) -> None:
+    """Refuse a picture of another kind before hundreds of rows are predicted."""
     from simulator.errors import InputError
-    from simulator.files import write_whole
-    from supernode.plots.validation import validation_figure
 
-    try:
-        write_whole(out / "validation.json", text + "\n")
-        figure = validation_figure(found.rows)
-        for ending in ("png", "svg"):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=ending, dpi=150, metadata={"Date": None} if ending == "svg" else None)
-            write_whole(out / f"validation.{ending}", buffer.getvalue())
-    except OSError as error:
-        raise InputError(f"cannot write there: {error.strerror}", where=str(out), remedy="name a folder") from None
+    if path.suffix.lower() not in {".png", ".svg"}:
+        raise InputError("a picture is a .png or an .svg file", where=str(path), remedy="end the path in .png or .svg")
+
+
+def _write(found: Validation, text: str, out: Path | None, plot: Path | None, markdown: Path | None) -> Iterator[Path]:
+    """Write what was asked for; yield the files."""
+    from simulator.files import write_whole
+    from supernode.validation.page import page
+
+    contents: dict[Path, str | bytes] = {}
+    if out is not None:
+        contents[out / "validation.json"] = text + "\n"
+    if out is not None or plot is not None:
+        from supernode.plots.validation import pictures
+
+        drawn = pictures(found.rows)
+        contents |= {out / f"validation.{ending}": drawn[ending] for ending in drawn} if out is not None else {}
+        contents |= {plot: drawn[plot.suffix.lower().removeprefix(".")]} if plot is not None else {}
+    if markdown is not None:
+        beside = os.path.relpath(plot, markdown.parent) if plot is not None else ""
+        contents[markdown] = page(found, Path(beside).as_posix() if beside else "")
+    for path, content in contents.items():
+        write_whole(path, content)
+        yield path

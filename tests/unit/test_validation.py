@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from simulator.machine import slice_of
 from simulator.plan import Plan
 from simulator.training import step
 from supernode.cli import validate as command
-from supernode.plots.validation import validation_figure
+from supernode.plots.validation import family_looks, pictures, validation_figure
 from supernode.validation import Case, Row, as_json, default_files, predict, read_cases, summary, validate
 from supernode.validation.architecture import architecture
 from supernode.validation.columns import FORMATS
@@ -28,7 +29,7 @@ from supernode.validation.rates import flops_per_token
 from supernode.validation.training import TUNED
 from workloads.program import count, moe_layers, program
 
-UNREAD = ("id", "split", "group", "source_title", "source_url", "note", "confidence", "system", "family")
+UNREAD = ("id", "split", "clean", "group", "source_title", "source_url", "note", "confidence", "system", "family")
 LLAMA = {
     "id": "T1",
     "machine": "hgx-h100",
@@ -494,17 +495,40 @@ def test_the_command_prints_one_json_object_and_writes_its_files(tmp_path):
     assert json.loads(found.stdout)["schema"] == 1
     assert (out / "validation.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (out / "validation.svg").read_bytes()
-    table = CliRunner().invoke(app, ["--cases", str(cases)])
+    page, picture = tmp_path / "page.md", tmp_path / "picture.svg"
+    table = CliRunner().invoke(app, ["--cases", str(cases), "--markdown", str(page), "--plot", str(picture)])
     assert table.exit_code == 0
     assert "By family" in table.stdout
     assert "all rows, those not predicted as 100 % error" in table.stdout
+    assert page.read_text(encoding="utf-8").startswith("# Predicted against published")
+    assert b"<svg" in picture.read_bytes()
+    refused = CliRunner().invoke(app, ["--cases", str(cases), "--plot", "picture.jpg"])
+    assert "end the path in .png or .svg" in str(refused.exception)
 
 
-def test_the_scatter_plot_names_quantities_units_families_and_the_twenty_per_cent_lines(tmp_path):
-    rows = validate([_file(tmp_path, LLAMA, LLAMA | {"id": "T2", "family": "other"})]).rows
-    (ax,) = validation_figure(rows).axes
-    assert ax.get_xlabel() == "measured time of a training step [s]"
-    assert ax.get_ylabel() == "predicted time of a training step [s]"
-    assert ax.get_xscale() == ax.get_yscale() == "log"
-    assert {text.get_text() for text in ax.get_legend().get_texts()} == {"H100 (1)", "other (1)", "equal", "±20 %"}
+def test_the_scatter_plot_names_quantities_units_families_splits_and_the_ten_per_cent_lines(tmp_path):
+    rows = validate([_file(tmp_path, LLAMA, LLAMA | {"id": "T2", "family": "other", "split": "dev"})]).rows
+    figure = validation_figure(rows)
+    scatter, ratios = figure.axes
+    assert scatter.get_xlabel() == "measured time of a training step [s]"
+    assert scatter.get_ylabel() == "predicted time of a training step [s]"
+    assert scatter.get_xscale() == scatter.get_yscale() == "log"
+    assert [text.get_text() for text in ratios.get_yticklabels()] == ["H100", "other"]
+    shown = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert shown == {"equal", "±10 %", "split mine", "split dev", "H100 (1)", "other (1)"}
     assert validation_figure([]).axes[0].texts[0].get_text() == "no row was predicted"
+
+
+def test_twenty_eight_families_all_look_different(tmp_path):
+    rows = [
+        replace(row, case=replace(row.case, family=f"f{n}"))
+        for n in range(28)
+        for row in validate([_file(tmp_path, LLAMA)]).rows
+    ]
+    looks = family_looks(rows)
+    assert len({(look["color"], look["fillstyle"]) for look in looks.values()}) == 28
+
+
+def test_a_picture_is_the_same_bytes_every_time(tmp_path):
+    rows = validate([_file(tmp_path, LLAMA)]).rows
+    assert pictures(rows) == pictures(rows)
