@@ -129,6 +129,7 @@ def test_every_chip_of_the_field_is_there():
 
 @pytest.mark.parametrize("name", sorted(name for name, entity in CHIPS.items() if entity))
 def test_figures_drawn_at_random_stand_in_the_reference_data(name, rows):
+    """As the figure, or beside it where another source was taken: the driver counts a few MiB less than 80 GB."""
     entity = CHIPS[name]
     figures = {path_of(figure): figure for figure in figures_of(topologies.chip(name))}
     traceable = [path for path in FIELDS if path in figures and (entity, FIELDS[path][0]) in rows]
@@ -136,7 +137,9 @@ def test_figures_drawn_at_random_stand_in_the_reference_data(name, rows):
     for path in random.Random(name).sample(traceable, 2):  # noqa: S311 - the same figures in every run
         field, unit = FIELDS[path]
         stated = [float(number) * unit for number in rows[entity, field]]
-        assert any(figures[path].si == pytest.approx(value, rel=ROUNDING) for value in stated), path
+        figure = figures[path]
+        said = [figure.si, *(figure.si_of(other) for other in figure.others)]
+        assert any(each == pytest.approx(value, rel=ROUNDING) for each in said for value in stated), path
 
 
 @pytest.mark.parametrize("name", KNOWN)
