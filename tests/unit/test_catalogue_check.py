@@ -82,7 +82,8 @@ def test_numbers_of_more_than_two_bytes_have_no_least_but_a_most(mine):
     def few(tree):
         peak = {"value": 0.5, "low": 0.5, "high": 0.5, "unit": "TFLOP/s", "kind": "assumed", "note": "A test."}
         tree["peak"]["fp64"] = peak
-        tree["matmul"]["fraction"]["fp64"] = tree["matmul"]["fraction"]["bf16"]
+        for rate in ("fraction", "sustained"):
+            tree["matmul"][rate]["fp64"] = tree["matmul"][rate]["bf16"]
 
     def many(tree):
         few(tree)
