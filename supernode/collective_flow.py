@@ -253,9 +253,8 @@ def job_of(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: F
     switches: dict[int, list[Whole]] = {}
     if algorithm in NESTED:
         nest = nest_of(wired.part.levels)
-        at_all = levels_that_reduce(kind, nest, wired.group, size_bytes) if algorithm == "hierarchical" else (0,)
         is_network = wired.part.machine.network.link.reduction is not None
-        for level in at_all:
+        for level in levels_that_reduce(kind, algorithm, nest, wired.group, size_bytes):
             switches[level] = [
                 switches_of(fabric, wired.chips[ranks], is_network=is_network) for ranks in nest.groups(level)
             ]
@@ -263,7 +262,9 @@ def job_of(wired: Wired, kind: str, algorithm: str, size_bytes: float, fabric: F
     lay = laid(kind, algorithm, wired.part.levels, wired.group, size_bytes, planes)
     members = np.concatenate((wired.chips[lay.order], *(each for found in switches.values() for each in found)))
     reducing = _reducing(wired, fabric, list(switches)) if switches else None
-    return Job(lay.schedule, members, size_bytes, wired.start_s, ramps=lay.ramps, reducing=reducing), lay
+    return Job(
+        lay.schedule, members, size_bytes, wired.start_s, ramps=lay.ramps, reducing=reducing, trees=lay.trees
+    ), lay
 
 
 def _reducing(wired: Wired, fabric: Fabric, levels: Sequence[int]) -> Reducing:

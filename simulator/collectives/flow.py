@@ -121,7 +121,7 @@ def transfers(schedule: Schedule) -> int:
 
 def priced_in_step(steps: Steps, job: Job, fabric: Fabric) -> FlowPriced:
     """The price of a collective whose rounds :func:`in_step` has solved."""
-    seconds = float(skew_of(job)[0]) + steps.seconds(job.size_bytes, job.ramps)
+    seconds = float(skew_of(job)[0]) + steps.seconds(job.size_bytes, job.ramps, job.trees)
     level = "in-lock-step" if steps.is_locked else "in-step"
     loads, needs = steps.loads * job.size_bytes, steps.per_byte_s * job.size_bytes
     return answer(fabric, loads, needs, seconds, steps.rounds, steps.solved, level)

@@ -39,6 +39,22 @@ class Reducing:
     start_s: Mapping[int, float]
 
 
+@dataclass(frozen=True)
+class Trees:
+    """What trees across the outermost level have that other messages do not.
+
+    Parameters
+    ----------
+    eager_share : part of the filling that is left where messages carry their own flags, and do not wait for one [1]
+    eager_times : how many times as long their bytes take; infinite where there are none [1]
+    window_s : time in which all passes that may be under way at once [s]
+    """
+
+    eager_share: float = 1.0
+    eager_times: float = math.inf
+    window_s: float = math.inf
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """One collective that runs on a fabric.
@@ -53,6 +69,7 @@ class Job:
     ramps : share of a pipeline's filling that chunks do not hide, of each level of the schedule; the last for one
         without levels [1]
     reducing : where switches reduce in a schedule of levels
+    trees : what trees have across its outermost level
     """
 
     schedule: Schedule
@@ -62,6 +79,7 @@ class Job:
     skew_s: ArrayLike = 0.0
     ramps: tuple[float, ...] = (0.0,)
     reducing: Reducing | None = None
+    trees: Trees | None = None
 
 
 @dataclass(frozen=True, eq=False)

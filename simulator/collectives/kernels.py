@@ -36,8 +36,8 @@ from simulator.collectives.rows.kernels import (
     WINDOW,
     WRAPS,
     axes,
-    flat_bandwidth,
     has_two_way_ring,
+    meshes,
     pair_bandwidth,
     ranks,
     ring_bandwidth,
@@ -71,13 +71,28 @@ def filled(fill_s, pass_s, ramp):
 
 
 @register_jitable
-def pipelined_tree_seconds(size_bytes, depth, alpha, bandwidth):
-    """One vector down a chain or tree at the best number of chunks [s].
+def pipeline_chunks(steps, alpha, passing):
+    """Chunks at which a pipeline of ``steps`` steps is fastest, whose bytes pass a step in ``passing`` seconds [1].
 
-    With c chunks, T = (depth + c) (alpha + n / (c B)); the best c gives (sqrt(depth alpha) + sqrt(n / B))^2
-    (Sanders, Speck and Traeff, section 3).
+    With c chunks, T = (steps - 1 + c) (alpha + passing / c), least at the root of (steps - 1) passing / alpha (Sanders,
+    Speck and Traeff, section 3) or at the whole number below or above it.
     """
-    return (math.sqrt(depth * alpha) + math.sqrt(size_bytes / bandwidth)) ** 2
+    if alpha == 0:
+        return math.inf
+    fewer = max(1.0, math.floor(math.sqrt((steps - 1) * passing / alpha)))
+    more = fewer + 1
+    if (steps - 1 + more) * (alpha + passing / more) < (steps - 1 + fewer) * (alpha + passing / fewer):
+        return more
+    return fewer
+
+
+@register_jitable
+def pipeline_seconds(steps, alpha, passing):
+    """One vector down a chain or tree that a chunk passes in ``steps`` steps, at the best number of chunks [s]."""
+    chunks = pipeline_chunks(steps, alpha, passing)
+    if chunks == math.inf:
+        return passing
+    return (steps - 1 + chunks) * (alpha + passing / chunks)
 
 
 @register_jitable
@@ -231,13 +246,13 @@ def in_chunks(fills, passings, slowest_fill, slowest, ramp):
 
 
 @register_jitable
-def tree_passes(rows, i, size_bytes):
+def tree_sent(rows, i, size_bytes):
     """All-reduce across nodes, as trees do it, in row ``i``: time to fill, time to pass [s].
 
     The outermost row is crossed by two binary trees: each member is inner in one and a leaf in the other, so that it
     sends its buffer up once and down once; of two members each is the root of one tree, and sends half of it each way.
     Messages go eagerly there if that is shorter. Rows inside are rings, from which each chip takes its part to the
-    trees. Where switches reduce, that is taken if it is the shorter.
+    trees.
     """
     members = rows[i, SIZE]
     if i == rows.shape[0] - 1:
@@ -252,11 +267,25 @@ def tree_passes(rows, i, size_bytes):
         steps = 2 * (members - 1)
         fill = steps * (rows[i, START] + rows[i, LATENCY])
         passing = steps * size_bytes / (members * rows[i, BANDWIDTH])
-    if rows[i, REDUCE] > 0 and members >= LEAST_REDUCED:
-        on_the_way, through = reduced(rows, i, size_bytes)
-        if on_the_way + through < fill + passing:
-            return on_the_way, through
     return fill, passing
+
+
+@register_jitable
+def tree_reduces(rows, i, size_bytes):
+    """Whether the switches of row ``i`` reduce on the way of trees, as they do where that is the shorter."""
+    if rows[i, REDUCE] == 0 or rows[i, SIZE] < LEAST_REDUCED:
+        return False
+    fill, passing = tree_sent(rows, i, size_bytes)
+    on_the_way, through = reduced(rows, i, size_bytes)
+    return on_the_way + through < fill + passing
+
+
+@register_jitable
+def tree_passes(rows, i, size_bytes):
+    """All-reduce in row ``i`` below trees or by them, or by its switches: time to fill, time to pass [s]."""
+    if tree_reduces(rows, i, size_bytes):
+        return reduced(rows, i, size_bytes)
+    return tree_sent(rows, i, size_bytes)
 
 
 @register_jitable
@@ -270,8 +299,7 @@ def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
     """
     count = axes(rows)
     if count == 0:
-        while count < rows.shape[0] and rows[count, KIND] == MESH:
-            count += 1
+        count = meshes(rows)
     fills = 0.0
     passings = 0.0
     slowest_fill = 0.0
@@ -310,14 +338,17 @@ def all_to_all_seconds(rows, size_bytes):
     """All-to-all by shortest ways, limited by the busiest links of any level [s].
 
     On an axis of d chips that wraps, ties split, each directed link carries n d / 8 of the n bytes that a chip sends
-    to its slice ((d^2 - 1) / 8d for odd d); on a line the middle link carries n d / 4. Through the ports of a switch
-    level goes what is meant for its other members, and what is meant for levels outside that share its ports. Levels
-    work at the same time.
+    to its slice ((d^2 - 1) / 8d for odd d); on a line the middle link carries n d / 4. Leading meshes are a full mesh
+    of several dimensions: of what stays in it the d-th part of n goes over each link of an axis of d. Through the ports
+    of a switch level goes what is meant for its other members, and what is meant for levels outside that share its
+    ports. Levels work at the same time.
     """
     count = ranks(rows)
-    on_torus = axes(rows)
+    on_axes = axes(rows)
+    if on_axes == 0:
+        on_axes = meshes(rows)
     in_slice = 1.0
-    for i in range(on_torus):
+    for i in range(on_axes):
         in_slice *= rows[i, SIZE]
     longest = 0.0
     latency = 0.0
@@ -332,6 +363,9 @@ def all_to_all_seconds(rows, size_bytes):
             share = half / members / (2 if rows[i, WRAPS] == 1 else 1)
             latency += rows[i, LATENCY] * (math.floor(members / 2) if rows[i, WRAPS] == 1 else members - 1)
             longest = max(longest, size_bytes * share * in_slice / count / rows[i, BANDWIDTH])
+        elif i < on_axes:
+            latency += rows[i, LATENCY]
+            longest = max(longest, size_bytes * in_slice / count / members / rows[i, BANDWIDTH])
         else:
             is_shared = i + 1 < rows.shape[0] and rows[i + 1, WRAPS] == 1
             inside = outside / members
@@ -354,52 +388,64 @@ def send_seconds(rows, size_bytes):
 
 @register_jitable
 def ring_seconds(kind, size_bytes, rows, whole, ways):
-    """A ring through all ranks, the data in ``ways`` parts that go ``ways`` directions [s]."""
-    count, _, around, _, _ = whole
-    alpha = ring_latency(rows)
+    """A ring through all ranks, the data in ``ways`` parts that go ``ways`` directions [s].
+
+    Chunks of a broadcast follow each other at the pace of the slowest step.
+    """
+    count, slowest, around, _ = whole
     bandwidth = ways * around
     if kind == BROADCAST:
-        return pipelined_tree_seconds(size_bytes, count - 1, alpha, bandwidth)
+        return pipeline_seconds(count - 1, slowest, size_bytes / bandwidth)
     steps = has_scatter(kind) * (count - 1)
-    return filled(steps * alpha, steps * size_bytes / (count * bandwidth), rows[-1, RAMP])
+    return filled(steps * ring_latency(rows), steps * size_bytes / (count * bandwidth), rows[-1, RAMP])
 
 
 @register_jitable
 def scatter_seconds(size_bytes, steps, rows, whole):
-    """Reduce-scatter (or all-gather) in ``steps`` steps of every rank with ranks anywhere in the group [s].
+    """Reduce-scatter (or all-gather) in ``steps`` steps of every rank with one partner anywhere in the group [s]."""
+    count, alpha, _, pair = whole
+    return filled(steps * alpha, size_bytes * (count - 1) / (count * pair), rows[-1, RAMP])
 
-    A single step is one with all others at once, more are with one partner each.
+
+@register_jitable
+def tree_pipeline(kind, size_bytes, whole):
+    """Double binary tree, each rank inner in one and leaf in the other: steps of the first chunk, time to pass [s].
+
+    An all-reduce goes up and down at once; in a broadcast rank 0 gives each tree its half, which is a step more.
     """
-    count, alpha, _, pair, flat = whole
-    rate = flat if steps == 1 else pair
-    return filled(steps * alpha, size_bytes * (count - 1) / (count * rate), rows[-1, RAMP])
+    count, _, around, _ = whole
+    depth = math.ceil(math.log2(count))
+    if kind == ALL_REDUCE:
+        return 2 * depth, 2 * size_bytes / around
+    return depth + 1, size_bytes / around
 
 
 @register_jitable
 def tree_seconds(kind, size_bytes, whole):
-    """Double binary tree: a reduction up and a broadcast down; every rank is inner in one tree, leaf in one [s]."""
-    passes = 2.0 if kind == ALL_REDUCE else 1.0
-    count, alpha, around, _, _ = whole
-    return passes * pipelined_tree_seconds(size_bytes, math.ceil(math.log2(count)), alpha, around)
+    """Double binary tree: a reduction up and a broadcast down, or that alone [s]."""
+    steps, passing = tree_pipeline(kind, size_bytes, whole)
+    return pipeline_seconds(steps, whole[1], passing)
 
 
 @register_jitable
 def one_shot_seconds(size_bytes, rows, whole):
     """All-reduce in one step: every rank sends all it has to every other [s]."""
-    count, alpha, _, _, flat = whole
-    return filled(alpha, size_bytes * (count - 1) / flat, rows[-1, RAMP])
+    return all_to_all_seconds(rows, whole[0] * size_bytes)
 
 
 @register_jitable
-def direct_seconds(kind, size_bytes, rows, whole):
-    """Every rank straight to every other, in one step (two for broadcast: scatter, then gather) [s]."""
+def direct_seconds(kind, size_bytes, rows):
+    """Every rank straight to every other, in one step (two for broadcast: scatter, then gather) [s].
+
+    The loads of a scatter are those of an all-to-all.
+    """
     if kind == ALL_TO_ALL:
         return all_to_all_seconds(rows, size_bytes)
     if kind == SEND_RECV:
         return send_seconds(rows, size_bytes)
     if kind == ALL_REDUCE or axes(rows) > 0:
         return math.inf
-    return (2.0 if kind == BROADCAST else 1.0) * scatter_seconds(size_bytes, 1.0, rows, whole)
+    return (2.0 if kind == BROADCAST else 1.0) * all_to_all_seconds(rows, size_bytes)
 
 
 @register_jitable
@@ -449,7 +495,7 @@ def switched_algorithm_seconds(kind, algorithm, size_bytes, rows, whole):
     elif algorithm == ONE_SHOT and kind == ALL_REDUCE:
         seconds = one_shot_seconds(size_bytes, rows, whole)
     elif algorithm == TWO_SHOT and kind == ALL_REDUCE:
-        seconds = 2 * scatter_seconds(size_bytes, 1.0, rows, whole)
+        seconds = 2 * all_to_all_seconds(rows, size_bytes)
     elif algorithm == DOUBLE_BINARY_TREE and kind in (ALL_REDUCE, BROADCAST):
         seconds = tree_seconds(kind, size_bytes, whole)
     elif algorithm == IN_NETWORK and kind == ALL_REDUCE:
@@ -463,9 +509,9 @@ def switched_algorithm_seconds(kind, algorithm, size_bytes, rows, whole):
 def summed(rows):
     """What most algorithms need of a whole group.
 
-    Ranks, time of a step [s], and rates [B/s] of a ring, of one far partner at a time, and of all partners at once.
+    Ranks, time of a step [s], and rates [B/s] of a ring and of one far partner at a time.
     """
-    return ranks(rows), step_latency(rows), ring_bandwidth(rows), pair_bandwidth(rows), flat_bandwidth(rows)
+    return ranks(rows), step_latency(rows), ring_bandwidth(rows), pair_bandwidth(rows)
 
 
 @register_jitable
@@ -473,7 +519,7 @@ def legal_seconds(kind, algorithm, size_bytes, rows, whole, on_torus):
     """Time of one collective by one algorithm [s], see :func:`algorithm_seconds`, from what :func:`summed` knows."""
     seconds = math.inf
     if algorithm == DIRECT:
-        seconds = direct_seconds(kind, size_bytes, rows, whole)
+        seconds = direct_seconds(kind, size_bytes, rows)
     elif kind in (ALL_TO_ALL, SEND_RECV):
         pass
     elif algorithm == RING:

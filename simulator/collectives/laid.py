@@ -17,8 +17,21 @@ import numpy as np
 
 from simulator.collectives import kernels
 from simulator.collectives.group import ALGORITHMS
+from simulator.collectives.jobs import Trees
 from simulator.collectives.kinds import kind_id
-from simulator.collectives.rows.kernels import BANDWIDTH, LATENCY, RAMP, SIZE, START
+from simulator.collectives.rows.kernels import (
+    BANDWIDTH,
+    EAGER,
+    EAGER_START,
+    LATENCY,
+    RAMP,
+    SIZE,
+    START,
+    WINDOW,
+    WRAPS,
+    ring_bandwidth,
+    step_latency,
+)
 from simulator.collectives.schedules import SCHEDULES, Layout, Round, Schedule, schedule, snake
 from simulator.collectives.schedules.nested import Nest, nested
 from simulator.collectives.schedules.rounds import gathering, holding, overwrites, same
@@ -33,12 +46,16 @@ if TYPE_CHECKING:
     Real = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
-NESTED = frozenset({"hierarchical", "in-network"})
+NESTED = frozenset({"hierarchical", "hierarchical-tree", "in-network"})
 """Algorithms that go level by level."""
-MOST_CHUNKS = 64
-"""Chunks of a pipelined algorithm at most: more change a price by less than the figures are known."""
-PIPELINED = "chunks are whole here, and any part of one in the closed form"
+MOST_CHUNKS = 1024
+"""Chunks of a chain or tree at most: more take longer to run than they tell."""
+TREE_CHUNKS = 32
+"""Chunks of trees across nodes that run against other flows; where nothing is in the way they have no number."""
+PIPELINED = f"chunks are at most {MOST_CHUNKS:,} here"
+TREES = "trees have the height and the links that their ranks have here, in the closed form those of a balanced one"
 ACROSS = "each step has its own way here; the closed form takes the narrowest link and the mean or the longest way"
+SHARED = "units have fewer links to each other than chips, and what goes to these shares the links inside"
 PARALLEL = "an axis of two has two parallel links, of which one message in the closed form uses one"
 
 
@@ -53,6 +70,7 @@ class Laid:
     differs : why the closed form is another time by design; empty where both are the same on an idle fabric
     chunks : in which it goes through a chain or tree, which depend on the size [1]
     ramps : share of a pipeline's filling that chunks do not hide, of each level of the schedule, or of all [1]
+    trees : what trees across the outermost level have
     """
 
     schedule: Schedule
@@ -60,6 +78,7 @@ class Laid:
     differs: str = ""
     chunks: int = 1
     ramps: tuple[float, ...] = (0.0,)
+    trees: Trees | None = None
 
 
 def algorithms_laid(kind: str) -> tuple[str, ...]:
@@ -87,11 +106,17 @@ def rows_of(nest: Nest, group: Group) -> Real:
     return np.asarray(group.rows[[0, *range(len(nest.inner), len(group.rows))] if nest.inner else slice(None)])
 
 
-def levels_that_reduce(kind: str, nest: Nest, group: Group, size_bytes: float) -> tuple[int, ...]:
+def levels_that_reduce(kind: str, algorithm: str, nest: Nest, group: Group, size_bytes: float) -> tuple[int, ...]:
     """Levels of a nest whose switches reduce on the way, because that is the shorter."""
     rows, left, found = rows_of(nest, group), size_bytes / math.prod(nest.inner), []
+    if algorithm == "in-network":
+        return (0,)
     for level in range(1 if nest.inner else 0, nest.levels):
-        if kernels.is_reduced(rows, level, left, kind_id(kind)):
+        if algorithm == "hierarchical-tree":
+            is_reduced = kernels.tree_reduces(rows, level, left)
+        else:
+            is_reduced = kernels.is_reduced(rows, level, left, kind_id(kind))
+        if is_reduced:
             found.append(level)
         left /= rows[level, SIZE]
     return tuple(found)
@@ -122,12 +147,32 @@ def laid(
             remedy=f"name one of {', '.join(algorithms_laid(kind))}, or ask the closed form",
         )
     if algorithm in NESTED:
-        nest = dataclasses.replace(nest_of(levels), planes=planes or {})
-        ramps = tuple(rows_of(nest, group)[:, RAMP].tolist())
-        return Laid(nested(kind, nest), np.arange(group.ranks), ACROSS if nest.levels > 1 else "", ramps=ramps)
+        chunks = TREE_CHUNKS if algorithm == "hierarchical-tree" else 0
+        nest = dataclasses.replace(nest_of(levels), planes=planes or {}, chunks=chunks)
+        rows = rows_of(nest, group)
+        differs = ACROSS if nest.levels > 1 else _on_meshes(levels)
+        if nest.is_crossed_by_trees and nest.outer[-1] & (nest.outer[-1] - 1):
+            differs = TREES
+        return Laid(
+            nested(kind, nest),
+            np.arange(group.ranks),
+            differs,
+            ramps=tuple(rows[:, RAMP].tolist()),
+            trees=_trees(rows[-1]) if chunks else None,
+        )
     found = _laid_flat(kind, algorithm, [level for level in levels if level.size > 1], group, size_bytes)
-    is_pipelined = found.differs == PIPELINED  # whose chunks are those of the schedule
+    # chunks that pass on what they get are those of the schedule
+    is_pipelined = algorithm == "double-binary-tree" or (kind == "broadcast" and algorithm != "direct")
     return dataclasses.replace(found, ramps=(0.0 if is_pipelined else float(group.rows[-1, RAMP]),))
+
+
+def _trees(row: Real) -> Trees:
+    """What trees have across a level, from its row."""
+    latency, start, rate = row[LATENCY], row[START], row[BANDWIDTH]
+    window_s = row[WINDOW] / rate if row[WINDOW] > 0 else math.inf
+    if row[EAGER] == 0:
+        return Trees(window_s=window_s)
+    return Trees(float((row[EAGER_START] + latency) / (start + latency)), float(rate / row[EAGER]), float(window_s))
 
 
 def _laid_flat(kind: str, algorithm: str, levels: Sequence[Level], group: Group, size_bytes: float) -> Laid:
@@ -151,50 +196,50 @@ def _laid_flat(kind: str, algorithm: str, levels: Sequence[Level], group: Group,
         return Laid(schedule(algorithm, kind, layout), in_order, differs)
     if algorithm == "full-mesh":
         layout = Layout(tuple(unit.size for unit in reversed(units)), chunks=1)
-    elif algorithm == "hierarchical-tree":
-        sides = tuple(unit.size for unit in units)
-        layout = Layout(
-            sides, chunks=_chunks(group, size_bytes * sides[-1] / group.ranks, math.ceil(math.log2(sides[-1])))
-        )
     else:
-        is_pipelined = algorithm == "double-binary-tree"
-        chunks = _chunks(group, size_bytes, math.ceil(math.log2(group.ranks))) if is_pipelined else 1
+        chunks = 1
+        if algorithm == "double-binary-tree":
+            steps, pass_s = kernels.tree_pipeline(kind_id(kind), size_bytes, kernels.summed(group.rows))
+            chunks = _chunks(steps, step_latency(group.rows), pass_s)
         layout = Layout((group.ranks,), chunks=chunks)
     return Laid(schedule(algorithm, kind, layout), in_order, _why(kind, algorithm, axes, units), layout.chunks)
 
 
 def _why(kind: str, algorithm: str, axes: Sequence[Level], units: Sequence[Level]) -> str:
     """Why the closed form of an algorithm over switches and meshes is another time."""
-    if algorithm in {"double-binary-tree", "hierarchical-tree"}:
-        return PIPELINED
-    if kind == "broadcast":
-        return "rank 0 sends to each other here; the closed form scatters, then gathers"
+    if algorithm == "double-binary-tree":
+        return TREES
+    if algorithm == "full-mesh":
+        return _on_meshes(units)
     return ACROSS if len(units) + len(axes) > 1 else ""
+
+
+def _on_meshes(levels: Sequence[Level]) -> str:
+    return SHARED if any(level.kind == "mesh" and level.hops > 1 for level in levels) else ""
 
 
 def _on_two(axes: Sequence[Level]) -> str:
     return PARALLEL if any(axis.size == 2 and axis.wraps for axis in axes) else ""
 
 
-def _chunks(group: Group, size_bytes: float, depth: int) -> int:
-    """Chunks at which a pipeline of ``depth`` steps is about fastest: sqrt(depth V / D) [1]."""
-    rate = float(group.rows[:, BANDWIDTH].min())
-    fill_s = float((group.rows[:, LATENCY] + group.rows[:, START]).max())
-    if fill_s <= 0:
-        return MOST_CHUNKS
-    return max(1, min(MOST_CHUNKS, round(math.sqrt(depth * size_bytes / rate / fill_s))))
+def _chunks(steps: int, alpha_s: float, pass_s: float) -> int:
+    """Chunks at which a pipeline is fastest by the closed form [1]."""
+    return int(min(MOST_CHUNKS, kernels.pipeline_chunks(steps, alpha_s, pass_s)))
 
 
 def _ring(
     kind: str, algorithm: str, axes: Sequence[Level], units: Sequence[Level], group: Group, size_bytes: float
 ) -> Laid:
     """One ring over neighbours; or several, where the way out of a unit is narrower than what runs inside."""
-    chunks = _chunks(group, size_bytes, group.ranks) if kind == "broadcast" else 1
-    differs = PIPELINED if kind == "broadcast" else ""
+    chunks = 1
+    if kind == "broadcast":
+        chunks = _chunks(group.ranks - 1, step_latency(group.rows), size_bytes / ring_bandwidth(group.rows))
+    differs = PIPELINED if chunks == MOST_CHUNKS else ""
     if not axes:
-        rings, unit = _rings(group) if kind != "broadcast" else (1, 1)
+        rings, unit = _rings(group)
         if rings > 1:
-            return Laid(_side_by_side(kind, group.ranks, rings, unit), np.arange(group.ranks), ACROSS)
+            found = _side_by_side(kind, group.ranks, rings, unit, chunks)
+            return Laid(found, np.arange(group.ranks), ACROSS, chunks)
         differs = differs or (ACROSS if len(units) > 1 else "")
         return Laid(
             schedule("ring", kind, Layout((group.ranks,), chunks=chunks)), np.arange(group.ranks), differs, chunks
@@ -216,21 +261,22 @@ def _ring(
 def _rings(group: Group) -> tuple[int, int]:
     """Rings side by side that fill the way out of every unit, and the chips of such a unit.
 
-    As many as its chips, or as what runs inside has room for.
+    As many as its chips, or as what runs inside has room for; one fills a way out that all its chips share.
     """
     width, rings, unit, inside = float(group.rows[0, BANDWIDTH]), 1, 1, 1.0
     for row in group.rows:
-        wanted = min(int(inside), math.ceil(width / row[BANDWIDTH]))
+        wanted = 1 if row[WRAPS] else min(int(inside), math.ceil(width / row[BANDWIDTH]))
         if wanted > rings:
             rings, unit = wanted, int(inside)
         inside *= row[SIZE]
     return rings, unit
 
 
-def _side_by_side(kind: str, ranks: int, rings: int, unit: int) -> Schedule:
+def _side_by_side(kind: str, ranks: int, rings: int, unit: int, chunks: int = 1) -> Schedule:
     """Rings through units of consecutive ranks: each ring leaves every unit by a member of its own.
 
-    It enters a unit at the member in the place of the one by which it left the unit before, and turns round there.
+    It enters a unit at the member in the place of the one by which it left the unit before, and turns round there. A
+    broadcast is passed on along all of them from rank 0, in ``chunks`` of what each ring carries.
     """
     blocks = ranks // unit
     here = np.arange(unit)
@@ -241,6 +287,8 @@ def _side_by_side(kind: str, ranks: int, rings: int, unit: int) -> Schedule:
     order = np.array(orders)
     place = np.argsort(order, axis=1)
     every = np.arange(ranks)
+    if kind == "broadcast":
+        return _chains(np.array([np.roll(one, -first) for one, first in zip(order, place[:, 0], strict=True)]), chunks)
 
     def gather(_: Layout, sense: int) -> Schedule:
         source = np.tile(every, rings)
@@ -256,6 +304,21 @@ def _side_by_side(kind: str, ranks: int, rings: int, unit: int) -> Schedule:
         return Schedule("all-gather", "ring", ranks, rings * ranks, rounds)
 
     return gathering("ring", gather)[kind](Layout((ranks,)))
+
+
+def _chains(order: Whole, chunks: int) -> Schedule:
+    """A broadcast along chains of all ranks, (chains, ranks), each in as many chunks, side by side."""
+    chains, ranks = order.shape
+    part = np.arange(chains)[:, None] * chunks
+
+    def rounds() -> Iterator[Round]:
+        for step in range(chunks + ranks - 2):
+            at = np.arange(max(0, step - chunks + 1), min(step, ranks - 2) + 1)
+            source, target, held = order[:, at].ravel(), order[:, at + 1].ravel(), (part + step - at).ravel()
+            count = len(held)
+            yield Round(source, target, same(1 / (chains * chunks), count), overwrites(count), holding(held[:, None]))
+
+    return Schedule("broadcast", "ring", ranks, chains * chunks, rounds)
 
 
 def _to_neighbour(levels: Sequence[Level]) -> Schedule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.collectives.in_step import Lane, Solved, Solver
+    from simulator.collectives.jobs import Trees
     from simulator.collectives.schedules import Schedule
 
     Real = NDArray[np.float64]
@@ -58,6 +60,7 @@ class Steps:
     solved : rounds that were different [1]
     overlaps : levels of the hierarchical algorithm, those together that share a link; empty for other algorithms
     is_locked : whether lanes side by side waited for each other, because they share a link
+    is_crossed_by_trees : whether trees cross the outermost level
     """
 
     phases: tuple[Phase, ...]
@@ -67,8 +70,9 @@ class Steps:
     solved: int
     overlaps: tuple[tuple[int, ...], ...]
     is_locked: bool
+    is_crossed_by_trees: bool = False
 
-    def seconds(self, size_bytes: float, ramps: Sequence[float] = (0.0,)) -> float:
+    def seconds(self, size_bytes: float, ramps: Sequence[float] = (0.0,), trees: Trees | None = None) -> float:
         """When the last rank has ended [s].
 
         Phases follow each other. Only levels of the hierarchical algorithm that share no link overlap in chunks, where
@@ -78,19 +82,26 @@ class Steps:
         ----------
         ramps : share of a pipeline's filling that chunks do not hide, of each level; the last for algorithms without
             levels [1]
+        trees : what trees have across the outermost level
         """
         if not self.overlaps:
             return sum(phase.seconds(size_bytes, ramps[-1]) for phase in self.phases)
         fills = passings = 0.0
         slowest = (0.0, 0.0, 0.0)
+        window_s = math.inf
+        outermost = max(map(max, self.overlaps))
         for levels in self.overlaps:
             here = [phase for phase in self.phases if phase.level in levels]
             fill_s = sum(phase.seconds(0.0) for phase in here)
             pass_s = sum(phase.seconds(size_bytes) for phase in here) - fill_s
+            if trees is not None and self.is_crossed_by_trees and levels == (outermost,):
+                eager = (fill_s * trees.eager_share, pass_s * trees.eager_times)
+                fill_s, pass_s = min((fill_s, pass_s), eager, key=sum)
             fills, passings = fills + fill_s, passings + pass_s
             if pass_s > slowest[1]:
                 slowest = (fill_s, pass_s, ramps[max(levels) if len(ramps) > 1 else 0])
-        return float(in_chunks(fills, passings, *slowest))
+                window_s = trees.window_s if trees is not None and outermost in levels else math.inf
+        return min(float(in_chunks(fills, passings, *slowest)), fills + slowest[1] + window_s)
 
 
 def steps_of(
@@ -112,6 +123,9 @@ def steps_of(
         level, count = rounds[0].level, count + len(rounds)
         if level in through:
             through[level] += rounds
+            continue
+        if schedule.chunks and level == len(schedule.reduces) - 1:
+            found.append((level, solver, [_at_once(solver, rounds, schedule.chunks)]))
             continue
         by_lane: dict[int, list[Round]] = {}
         for each in rounds:
@@ -141,7 +155,19 @@ def steps_of(
         solved=sum(len(own.found) for own in {id(own): own for _, own, _ in found}.values()),
         overlaps=_together(loads) if schedule.reduces else (),
         is_locked=waits,
+        is_crossed_by_trees=schedule.chunks > 0,
     )
+
+
+def _at_once(solver: Solver, rounds: Sequence[Round], chunks: int) -> Lane:
+    """Rounds whose chunks come and go at once: the bytes of all as one round, and the filling of each up to the last.
+
+    The first chunk has gone all its way when all others are still to end.
+    """
+    lane = solver.lane([_joined(rounds, {})])
+    for (key, _), often in solver.lane(rounds[1 : len(rounds) - chunks + 1]).items():
+        lane[key, 0.0] += often
+    return lane
 
 
 def _loads(solver: Solver, lanes: Sequence[Lane]) -> Real:

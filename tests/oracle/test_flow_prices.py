@@ -118,7 +118,7 @@ def test_flat_algorithms_on_a_switch_take_what_their_formulas_say(ranks):
         ("two-shot", "all-reduce"): 2 * (A + (n - 1) / n * s / B),
         ("direct", "reduce-scatter"): A + (n - 1) / n * s / B,
         ("direct", "all-to-all"): A + (n - 1) / n * s / B,
-        ("direct", "broadcast"): A + (n - 1) * s / B,
+        ("direct", "broadcast"): 2 * (A + (n - 1) / n * s / B),
         ("halving-doubling", "all-reduce"): 2 * (steps * A + (n - 1) / n * s / B),
         ("pat", "all-gather"): steps * A + (n - 1) / n * s / B,
         ("bidirectional-ring", "all-reduce"): 2 * (n - 1) * (A + s / (n * B)),

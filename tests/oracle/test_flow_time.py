@@ -43,7 +43,9 @@ def test_ranks_that_keep_step_and_ranks_that_wait_for_their_own_alone_agree_wher
     assert free.loads == pytest.approx(step.loads)
     if algorithm == "full-mesh":  # its two axes share the links to the switch, so that it does not keep step
         assert step.level == "over-time"
-    if (algorithm, kind) in LOPSIDED:
+    if algorithm == "hierarchical-tree":  # its chunks come and go at once where nothing is in the way
+        assert step.seconds < free.seconds < 1.2 * step.seconds
+    elif (algorithm, kind) in LOPSIDED:
         assert free.seconds <= step.seconds * (1 + 1e-9)
     else:
         assert free.seconds == pytest.approx(step.seconds, rel=1e-9)

@@ -64,6 +64,7 @@ SAME = {
         "all-gather": ("ring", "pat", "direct"),
         "reduce-scatter": ("ring", "halving-doubling", "direct"),
         "all-to-all": ("direct",),
+        "broadcast": ("ring", "direct"),
         "send-recv": ("direct",),
     },
     ("gb200-nvl72", 72): {"all-reduce": ("ring", "two-shot", "in-network"), "all-to-all": ("direct",)},
@@ -73,7 +74,10 @@ SAME = {
         "all-gather": ("pat",),
         "reduce-scatter": ("direct", "full-mesh"),
         "all-to-all": ("direct",),
+        "broadcast": ("ring", "direct"),
     },
+    ("metax-dragonfly-64", 64): {"all-reduce": ("full-mesh", "hierarchical"), "all-gather": ("full-mesh",)},
+    ("cambricon-mlu590-8", 8): {"all-reduce": ("full-mesh", "hierarchical"), "reduce-scatter": ("hierarchical",)},
     ("trn2-ultraserver", 64): {"all-reduce": ("ring", "ring-per-dimension", "bucket"), "all-to-all": ("direct",)},
     ("ironwood-9216", 64): {
         "all-reduce": ("ring", "bidirectional-ring", "ring-per-dimension", "bucket", "swing"),
@@ -99,18 +103,6 @@ def test_flows_on_an_idle_fabric_take_what_the_closed_form_says(machine, chips, 
     assert found.differs == ""
 
 
-@pytest.mark.parametrize(
-    ("machine", "chips", "kind", "algorithm"),
-    [
-        ("hgx-h100", 8, "broadcast", "direct"),
-    ],
-)
-def test_flows_are_slower_where_the_closed_form_counts_links_that_a_step_does_not_use(machine, chips, kind, algorithm):
-    found = flow(kind, 256 * MIB, machine, chips, algorithm=algorithm)
-    assert found.seconds > found.closed_s * 1.5
-    assert found.differs
-
-
 NESTED = [("scalex640", 80), ("dgx-h100-superpod", 64), ("metax-shanghai-cube-128", 128), ("l40s-server", 8)]
 
 
@@ -132,6 +124,30 @@ def test_between_machines_rails_are_shorter_than_the_longest_way_of_the_closed_f
         assert "longest way" in found.differs
 
 
+TREES = [("hgx-h100", 16), ("hgx-h100", 64), ("dgx-h100-superpod", 128), ("hgx-b200", 32)]
+
+
+@pytest.mark.parametrize(("machine", "chips"), TREES)
+def test_trees_across_nodes_take_what_the_closed_form_says_but_for_shorter_ways(machine, chips):
+    """Reducing switches or rings inside; eager messages, chunks up to the window, and bytes that fill the ports."""
+    for size, most in ((4096.0, 0.15), (64 * MIB, 0.02), (16 * GIB, 1e-3)):
+        found = flow("all-reduce", size, machine, chips, algorithm="hierarchical-tree")
+        assert found.closed_s * (1 - most) < found.seconds <= found.closed_s * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("machine", "chips"), [("hgx-h100", 16), ("dgx-h100-superpod", 64)])
+def test_a_broadcast_along_rings_leaves_every_node_by_all_its_ports(machine, chips):
+    """Chunks start inside a node, where steps are shorter than the slowest, at whose pace the closed form has all."""
+    found = flow("broadcast", GIB, machine, chips, algorithm="ring")
+    assert 0.95 * found.closed_s < found.seconds <= found.closed_s * (1 + 1e-9)
+
+
+def test_units_with_fewer_links_than_chips_say_that_these_share_links_inside():
+    found = flow("all-reduce", GIB, "lightsphere-x-128", 128, algorithm="hierarchical")
+    assert found.closed_s < found.seconds < 1.2 * found.closed_s
+    assert "links inside" in found.differs
+
+
 @pytest.mark.parametrize(
     "nest",
     [
@@ -146,6 +162,20 @@ def test_between_machines_rails_are_shorter_than_the_longest_way_of_the_closed_f
 @pytest.mark.parametrize("kind", ["all-gather", "reduce-scatter", "all-reduce"])
 def test_levels_give_every_rank_every_contribution_once(kind, nest):
     assert wrong(nested(kind, nest)) == []
+
+
+@pytest.mark.parametrize(
+    "nest",
+    [
+        Nest((), (), (6, 4), chunks=3),
+        Nest((), (), (6, 4), {0: (3,) * 4}, chunks=3),
+        Nest((), (), (6, 4), {0: (2,) * 4, 1: (1,) * 6}, chunks=3),
+        Nest((2, 3), (), (4,), chunks=3),
+    ],
+    ids=["rings inside", "switches inside", "switches everywhere", "a full mesh inside"],
+)
+def test_trees_over_units_give_every_rank_every_contribution_once(nest):
+    assert wrong(nested("all-reduce", nest)) == []
 
 
 def test_a_dead_switch_of_one_node_slows_the_reduction_of_all():
@@ -215,7 +245,7 @@ def test_rings_leave_every_node_by_all_its_ports():
     Each of 30 rounds ends with its slowest step here, where the closed form has what a part needs on its way round.
     """
     found = flow("all-reduce", GIB, "hgx-h100", 16, algorithm="ring")
-    assert found.closed_s * 0.85 < found.seconds <= found.closed_s + 30 * 20e-6
+    assert found.closed_s * 0.85 < found.seconds <= found.closed_s + 30 * 25e-6
 
 
 @pytest.mark.parametrize(

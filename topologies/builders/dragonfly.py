@@ -94,10 +94,13 @@ def _edges(fabric: Dragonfly, draw: Draw) -> tuple[dict[str, Any], ...]:
 
 
 def _slots(members: int, links: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Every link of a full mesh: its two members, and which of its member's outgoing links it is at either end."""
+    """Every link of a full mesh: its two members, and which of its member's outgoing links it is at either end.
+
+    The links of two members are counted alike at both ends, so that where all chips have one they join equal places.
+    """
     one, other = (np.repeat(ends, links) for ends in pairs(members))
-    slot = (other - one - 1) * links + np.arange(len(one)) % links
-    return one, other, slot, (members - 1) * links - 1 - slot
+    at = np.arange(len(one)) % links
+    return one, other, (other - one - 1) * links + at, (members - 1 - (other - one)) * links + at
 
 
 def _rows(members: int, links: int) -> Iterator[list[int]]:
@@ -118,20 +121,22 @@ def legal_chips(fabric: Dragonfly) -> tuple[int, ...]:
 def levels(fabric: Dragonfly, chips: int) -> tuple[Level, ...]:
     """Three meshes: the chips of a node, the nodes of a group, the groups.
 
-    All chips of a node share its links to another node, and all of a group those to another group. Hops are those of
-    the longest shortest way there may be: inside the node to the chip that has the link, over it, and inside again;
-    conservative where a chip has a link of its own.
+    All chips of a node share its links to another node, and all of a group those to another group. Where all have
+    equally many, these join equal places, in one hop. Hops are else those of the longest shortest way there may be:
+    inside the node to the chip that has the link, over it, and inside again.
     """
     inside, nodes, groups = nested_members(chips, sizes(fabric), f"nodes of {fabric.chips_per_node} chips")
     family, link = fabric.link.family, fabric.link
     in_node = min(1, inside - 1)
-    in_group = 1 + 2 * in_node if nodes > 1 else in_node
+    to_node = 1 if fabric.local_links % inside == 0 else 1 + 2 * in_node
+    in_group = to_node if nodes > 1 else in_node
+    to_group = 1 if fabric.global_links % (inside * nodes) == 0 else 1 + 2 * in_group
     found = []
     if inside > 1:
         found.append(Level(f"{family}-node", "mesh", inside, link, links=1, hops=1))
     if nodes > 1:
-        found.append(Level(f"{family}-group", "mesh", nodes, link, links=fabric.local_links / inside, hops=in_group))
+        found.append(Level(f"{family}-group", "mesh", nodes, link, links=fabric.local_links / inside, hops=to_node))
     if groups > 1:
         share = fabric.global_links / math.prod((inside, nodes))
-        found.append(Level(family, "mesh", groups, link, links=share, hops=1 + 2 * in_group))
+        found.append(Level(family, "mesh", groups, link, links=share, hops=to_group))
     return tuple(found)

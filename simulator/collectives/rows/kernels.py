@@ -108,22 +108,19 @@ def pair_bandwidth(rows):
 
 
 @register_jitable
-def flat_bandwidth(rows):
-    """Rate of a chip that talks to all far partners at once [B/s]: its own share of the narrowest level."""
-    slowest = math.inf
-    for i in range(rows.shape[0]):
-        width = rows[i, BANDWIDTH]
-        if rows[i, KIND] == MESH:
-            width *= rows[i, SIZE] - 1
-        slowest = min(slowest, width)
-    return slowest
-
-
-@register_jitable
 def axes(rows):
     """How many leading rows are axes of a torus."""
     count = 0
     while count < rows.shape[0] and rows[count, KIND] == AXIS:
+        count += 1
+    return count
+
+
+@register_jitable
+def meshes(rows):
+    """How many leading rows are dimensions of a full mesh."""
+    count = 0
+    while count < rows.shape[0] and rows[count, KIND] == MESH:
         count += 1
     return count
 

@@ -13,7 +13,7 @@ from simulator.collectives.schedules.axes import (
 )
 from simulator.collectives.schedules.direct import DIRECT, ONE_SHOT, TWO_SHOT
 from simulator.collectives.schedules.logarithmic import HALVING_DOUBLING, PAT
-from simulator.collectives.schedules.nested_trees import HIERARCHICAL_TREE
+from simulator.collectives.schedules.nested import HIERARCHICAL_TREE
 from simulator.collectives.schedules.rounds import Layout, Maker, Round, Schedule, expanded
 from simulator.collectives.schedules.swing import SWING, SWING_LATENCY
 from simulator.collectives.schedules.switches import NVLS, SHARP

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +13,16 @@ from simulator.collectives.schedules.rounds import (
     Schedule,
     all_pairs,
     gathering,
+    holding,
+    one_after_the_other,
     overwrites,
     same,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simulator.collectives.schedules.rounds import Whole
 
 
 def direct(layout: Layout, sense: int) -> Schedule:
@@ -50,22 +57,23 @@ def one_shot(layout: Layout) -> Schedule:
     )
 
 
-def star(layout: Layout) -> Schedule:
-    """Broadcast in one round: rank 0 sends to every other."""
+def broadcast(layout: Layout) -> Schedule:
+    """Rank 0 sends every other a piece of its own, and then each sends its piece to all that lack it."""
     ranks = layout.ranks
+    others = np.arange(1, ranks)
+
+    def sent(source: Whole, target: Whole, piece: Whole) -> list[Round]:
+        count = len(piece)
+        return [Round(source, target, same(1 / ranks, count), overwrites(count), holding(piece[:, None]))]
 
     def rounds() -> Iterator[Round]:
-        target = np.arange(1, ranks)
-        count = ranks - 1
-        yield Round(
-            np.zeros_like(target),
-            target,
-            same(1.0, count),
-            overwrites(count),
-            lambda source, _: np.zeros((len(source), 1), dtype=np.int64),
+        source, target = np.repeat(np.arange(ranks), ranks - 1), np.tile(others, ranks)
+        lacks = source != target
+        return one_after_the_other(
+            sent(np.zeros_like(others), others, others), sent(source[lacks], target[lacks], source[lacks])
         )
 
-    return Schedule("broadcast", "direct", ranks, 1, rounds)
+    return Schedule("broadcast", "direct", ranks, ranks, rounds)
 
 
 _STEPS = gathering("direct", direct)
@@ -73,7 +81,7 @@ DIRECT: dict[str, Maker] = {
     "reduce-scatter": _STEPS["reduce-scatter"],
     "all-gather": _STEPS["all-gather"],
     "all-to-all": all_to_all,
-    "broadcast": star,
+    "broadcast": broadcast,
 }
 ONE_SHOT: dict[str, Maker] = {"all-reduce": one_shot}
 TWO_SHOT: dict[str, Maker] = {"all-reduce": gathering("two-shot", direct)["all-reduce"]}

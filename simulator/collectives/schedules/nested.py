@@ -2,7 +2,8 @@
 
 The innermost level may be a torus or a full mesh of several axes, all of them at work at once. Where the switches of a
 level reduce, its members send all they have into them and get back the sum of their own share; on the way back they
-send that share, and the switches copy it to all.
+send that share, and the switches copy it to all. As NCCL crosses nodes, levels inside are rings and two binary trees
+cross the outermost one.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ import numpy as np
 
 from simulator.collectives.schedules.axes import Box, bundle, direct_rounds, ring_rounds, rotated
 from simulator.collectives.schedules.rounds import (
+    Layout,
+    Maker,
     Pieces,
     Round,
     Schedule,
     adds,
+    holding,
     one_after_the_other,
     overwrites,
     same,
     turned,
 )
+from simulator.collectives.schedules.trees import DOUBLE_BINARY_TREE
 
 if TYPE_CHECKING:
     from simulator.collectives.schedules.rounds import Whole
@@ -42,12 +47,15 @@ class Nest:
         where they are full meshes, whose first one does
     outer : members of every other level, innermost first
     planes : number of a level -> switches that reduce in each of its groups, in the order of their first ranks [1]
+    chunks : in which two binary trees for each place of a unit cross the outermost level, with rings in those inside;
+        0 where every rank sends to each other in one step [1]
     """
 
     inner: tuple[int, ...]
     closed: tuple[bool, ...]
     outer: tuple[int, ...]
     planes: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    chunks: int = 0
 
     @property
     def box(self) -> Box:
@@ -81,23 +89,40 @@ class Nest:
 
     @property
     def parts(self) -> int:
-        """Parts of which every switch of a group takes as many as the others [1]."""
-        return self.lanes * math.lcm(*(count for counts in self.planes.values() for count in counts))
+        """Parts of which every switch of a group, and every chunk of a tree, takes as many as the others [1]."""
+        counts = (count for counts in self.planes.values() for count in counts)
+        return self.lanes * math.lcm(*counts) * max(1, 2 * self.chunks)
+
+    @property
+    def is_crossed_by_trees(self) -> bool:
+        """Whether trees cross the outermost level; switches that reduce there do without."""
+        return self.chunks > 0 and self.levels - 1 not in self.planes
 
 
 def nested(kind: str, nest: Nest) -> Schedule:
     """All-reduce, reduce-scatter or all-gather level by level."""
-    levels = range(nest.levels)
+    levels = range(nest.levels - nest.is_crossed_by_trees)
 
     def rounds() -> Iterator[Round]:
         there = [scatter(nest, level) for level in levels if kind != "all-gather"]
+        across = [over_trees(nest)] if nest.is_crossed_by_trees else []
         back = [gather(nest, level) for level in reversed(levels) if kind != "reduce-scatter"]
-        return one_after_the_other(*there, *back)
+        return one_after_the_other(*there, *across, *back)
 
     ranks = nest.box.ranks
     switches = sum(sum(counts) for counts in nest.planes.values())
-    reduces = tuple(level in nest.planes for level in levels)
-    return Schedule(kind, "hierarchical", ranks, nest.parts * ranks, rounds, switches, reduces)
+    reduces = tuple(level in nest.planes for level in range(nest.levels))
+    name = "hierarchical-tree" if nest.chunks else "hierarchical"
+    chunks = nest.chunks if nest.is_crossed_by_trees else 0
+    return Schedule(kind, name, ranks, nest.parts * ranks, rounds, switches, reduces, chunks)
+
+
+def of_layout(layout: Layout) -> Schedule:
+    """All-reduce by trees over the last of the sides, rings in the others."""
+    return nested("all-reduce", Nest((), (), tuple(side for side in layout.shape if side > 1), chunks=layout.chunks))
+
+
+HIERARCHICAL_TREE: dict[str, Maker] = {"all-reduce": of_layout}
 
 
 def scatter(nest: Nest, level: int) -> Iterable[Round]:
@@ -115,8 +140,28 @@ def gather(nest: Nest, level: int) -> Iterator[Round]:
         yield from _inside(nest)
     else:
         axis, before = nest.place(level)
-        for each in direct_rounds(nest.box, axis, before, 0, 1):
+        ring = ring_rounds(nest.box, axis, before, ((1, 0),), 1)
+        for each in ring if nest.chunks else direct_rounds(nest.box, axis, before, 0, 1):
             yield dataclasses.replace(each, pieces=_split(each.pieces, nest, nest.parts), level=level)
+
+
+def over_trees(nest: Nest) -> Iterator[Round]:
+    """All-reduce over the outermost level of what each place of a unit has: up both trees and down again."""
+    units, ranks = nest.outer[-1], nest.box.ranks
+    inside, each_chunk = ranks // units, nest.parts // (2 * nest.chunks)
+    place, unit = np.arange(inside)[:, None], np.arange(units)
+    for each in DOUBLE_BINARY_TREE["all-reduce"](Layout((units,), chunks=nest.chunks)).rounds():
+        chunk = each.pieces(each.source, each.target)[:, 0]
+        part = (chunk[:, None] * each_chunk + np.arange(each_chunk)) * ranks
+        held = part[None, :, :, None] + (place + unit * inside)[:, None, None, :]
+        yield Round(
+            (each.source * inside + place).ravel(),
+            (each.target * inside + place).ravel(),
+            same(float(each.share[0]) / inside, inside * len(each.source)),
+            np.tile(each.reduces, inside),
+            holding(held.reshape(inside * len(each.source), -1)),
+            level=nest.levels - 1,
+        )
 
 
 def _inside(nest: Nest) -> Iterator[Round]:

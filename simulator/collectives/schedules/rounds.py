@@ -112,7 +112,8 @@ class Schedule:
         i x ranks + j being what i sends to j. Piece p of the others belongs to rank p modulo ``ranks``
     rounds : makes the rounds, one by one, anew at every call; phases ascend
     switches : nodes after the ranks that reduce and multicast but give and keep nothing [1]
-    reduces : for each level of the hierarchical algorithm, whether its switches reduce; empty for the others
+    reduces : for each level of the hierarchical algorithms, whether its switches reduce; empty for the others
+    chunks : in which trees cross the outermost of these levels; 0 where none do [1]
     """
 
     kind: str
@@ -122,6 +123,7 @@ class Schedule:
     rounds: Callable[[], Iterable[Round]]
     switches: int = 0
     reduces: tuple[bool, ...] = ()
+    chunks: int = 0
 
     @property
     def piece_share(self) -> float:
