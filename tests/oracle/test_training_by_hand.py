@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 import topologies
@@ -11,9 +14,10 @@ from simulator.machine import slice_of
 from simulator.plan import Plan
 from simulator.training import step, training_arrays
 from simulator.training.step import price_plan
-from tests.oracle.training_by_hand import step_by_hand
+from tests.oracle.training_by_hand import Given, group, states, step_by_hand
 from workloads.program import program
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "models" / "training.md"
 BRIDGE, OLD, TPU, EAGER, ASCEND = (
     "megatron-bridge-26.06",
     "megatron-lm-2022",
@@ -264,3 +268,22 @@ def test_plain_and_compiled_steps_agree_to_the_last_bit(name):
         work, part, workloads.stack(stack), sequence=sequence, batch=batch, draw=Draw(), skew=skew, **kinds
     )
     assert price_plan(work, plan, part, arrays, is_compiled=False) == price_plan(work, plan, part, arrays)
+
+
+def test_the_documents_example_of_experts_that_share_ranks():
+    """Section 1: Qwen3 235B-A22B under TP2 PP2 EP8 DP16 on eight nodes."""
+    part, stack = slice_of(topologies.machine("hgx-h100"), 64), workloads.stack(BRIDGE)
+    work, plan = program(workloads.model("qwen3-235b-a22b")), Plan(tensor=2, pipeline=2, expert=8, data=16)
+    given = Given(work, plan, part, stack, 4096, 256, 1.0)
+    assert [(tier.level.size, tier.size) for tier in group(given, 1, 8)] == [(8, 8)]
+    assert [tier.size for tier in group(given, 2, 16)] == [4, 4]
+    assert [tier.size for tier in group(given, 8, 4)] == [4]
+    assert states(given)[2:] == pytest.approx((2.01e9, 14.19e9), rel=1e-3)
+    memory = step(work, plan, part, stack, sequence=4096, batch=256).memory
+    assert memory.optimizer_bytes == pytest.approx(44.1e9, rel=1e-3)
+
+
+def test_the_document_lists_every_stack_that_trains_with_its_date():
+    listed = re.findall(r"^\| `([\w.-]+)` \| ([\d-]+) \|", DOCUMENT.read_text(), re.MULTILINE)
+    stacks = [workloads.stack(name) for name in workloads.names("stacks")]
+    assert sorted(listed) == sorted((stack.name, stack.date) for stack in stacks if stack.training)
