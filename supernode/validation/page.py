@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HEAD = """# Predicted against published
 
-This page is written by `supernode validate --kind {kind} --markdown FILE --plot FILE`; what it says changes with the
+This page is written by `supernode validate{kind} --markdown FILE --plot FILE`; what it says changes with the
 models and is not edited by hand. `supernode validate` prints the same tables, and every row, for any file of
 measurements.
 
@@ -33,8 +33,9 @@ def page(found: Validation, picture: str = "") -> str:
 
     Rows that stand in files of the project are shown one by one, others only as statistics: they are not ours to give.
     """
+    kind = "" if found.kind == "all" else f" --kind {found.kind}"
     files = dict.fromkeys(_file(row).name for row in found.rows)
-    parts = [HEAD.format(kind=found.kind, rows=len(found.rows), files=" and ".join(f"`{name}`" for name in files))]
+    parts = [HEAD.format(kind=kind, rows=len(found.rows), files=" and ".join(f"`{name}`" for name in files))]
     parts += [f"![Predicted against measured]({picture})\n"] if picture else []
     parts += [_section(table) for table in summaries(found.rows)]
     if ours := [row for row in found.rows if _file(row).parent == published().resolve()]:

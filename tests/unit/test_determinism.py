@@ -7,7 +7,12 @@ import json
 import pytest
 
 import supernode as sn
+import topologies
+from simulator.collectives import price
+from simulator.figures import Draw
+from simulator.machine import slice_of
 from supernode.cli import _run
+from supernode.draws import drawn_values
 
 MACHINES = ("gb200-nvl72", "cloudmatrix384")
 WORKLOADS = ("train-llama3-8b", "serve-llama3-8b", "cluster-day")
@@ -42,6 +47,20 @@ def test_the_same_seed_gives_the_same_bytes_in_every_file(tmp_path, monkeypatch,
 
 def test_the_same_seed_gives_the_same_summary_again_in_one_program(first):
     assert text(summary(seed=1)) == text(first)
+
+
+def test_draws_of_a_figure_are_the_same_whoever_asked_before_and_nobody_can_write_to_them():
+    draw = Draw()
+    price("all-reduce", 1e9, slice_of(topologies.machine("hgx-h100"), 8), draw=draw)
+    figures = list(draw.touched.values())
+    together = drawn_values(figures, 16, seed=5)
+    drawn_values(figures, 16, seed=6)
+    alone = {key: column for figure in figures for key, column in drawn_values([figure], 16, seed=5).items()}
+    assert together
+    for key, column in together.items():
+        assert column.tobytes() == alone[key].tobytes()
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = 0.0
 
 
 def test_another_seed_moves_ranges_and_leaves_the_stated_values(first):

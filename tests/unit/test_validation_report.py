@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,11 @@ def test_the_page_shows_one_by_one_the_shipped_rows_and_no_others(shipped):
         section = text.partition("## Rows that come with the project")[2]
         assert set(re.findall(r"^\| (T\d+) \|", section, re.MULTILINE)) == shipped_ids
         assert not re.search(r"\bT\d{4}\b", text.partition("## Rows that come with the project")[0])
+
+
+def test_a_page_names_the_command_that_writes_it(shipped):
+    assert "`supernode validate --kind training --markdown FILE" in page(shipped)
+    assert "`supernode validate --markdown FILE" in page(replace(shipped, kind="all"))
 
 
 def test_a_page_escapes_what_readers_of_markdown_would_take_for_a_mark(tmp_path):
