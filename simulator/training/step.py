@@ -66,6 +66,7 @@ def step(
     batch: int,
     draw: Draw | None = None,
     skew: float = 1.0,
+    is_executed: bool = True,
 ) -> Step:
     """Price one step of ``batch`` sequences of ``sequence`` tokens.
 
@@ -77,6 +78,7 @@ def step(
     sequence, batch : tokens of a sequence, sequences of a step [1]
     draw : values of uncertain figures; the stated ones by default
     skew : picks of the busiest expert rank over the mean, 1 where all are alike [1]
+    is_executed : run the pipeline pass by pass; else estimate it by its closed form, which takes a fixed time
 
     Raises
     ------
@@ -95,7 +97,7 @@ def step(
         attention=plan.attention_dtype,
         skew=skew,
     )
-    return price_plan(program, plan, part, arrays)
+    return price_plan(program, plan, part, arrays, is_executed=is_executed)
 
 
 def step_timeline(
@@ -140,15 +142,23 @@ def _run(
     return parts, layer
 
 
-def price_plan(program: Program, plan: Plan, part: Slice, arrays: Arrays, *, is_compiled: bool = True) -> Step:
+def price_plan(
+    program: Program,
+    plan: Plan,
+    part: Slice,
+    arrays: Arrays,
+    *,
+    is_compiled: bool = True,
+    is_executed: bool = True,
+) -> Step:
     """Run the step kernel, compiled or plain, on one plan and pack its answer; see :func:`step`.
 
-    A pipeline is run pass by pass in place of the kernel's closed form.
+    With ``is_executed`` a pipeline is run pass by pass in place of the kernel's closed form.
     """
     from simulator.training import kernels
 
     parts, layer = _run(plan, part, arrays, is_compiled=is_compiled)
-    if plan.pipeline > 1:
+    if plan.pipeline > 1 and is_executed:
         fill_executed(plan, arrays, layer, parts, is_compiled=is_compiled)
     seconds = float(parts[columns.TOTAL])
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:
