@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,7 @@ def bounds_of(kind: int, size_bytes: float, group: Group, algorithm: str) -> Bou
     """The bounds of a collective, of all algorithms that reduce where ``algorithm`` does."""
     is_reduced = kind == ALL_REDUCE and algorithm in REDUCING and any(way.reduces for way in group.ways)
     count = float(group.ranks)
-    in_slice = _in_slice(group)
+    in_slice = group.in_slice
     link_s = bisection_s = 0.0
     inside = 1.0
     along_axes, switched = 0.0, 0.0
@@ -57,7 +56,8 @@ def bounds_of(kind: int, size_bytes: float, group: Group, algorithm: str) -> Bou
         link_s = max(link_s, crossing / (inside * left))
         left -= way.outward_bytes_per_s
         inside *= way.size
-        bisection_s = max(bisection_s, _cut_seconds(kind, size_bytes, way, in_slice, count))
+        if way.kind == "axis":
+            bisection_s = max(bisection_s, _cut_seconds(kind, size_bytes, way, in_slice, count))
     farthest = max(along_axes, switched)
     if kind == SEND_RECV:
         farthest = min(way.hop_s for way in group.ways)
@@ -79,7 +79,7 @@ def sent_share(kind: int, ranks: float) -> float:
 def bottleneck(kind: int, size_bytes: float, group: Group, bounds: Bounds) -> str:
     """Name the level that binds: the one whose links need longest, or the latency where that is longer."""
     inside = 1.0
-    in_slice = _in_slice(group)
+    in_slice = group.in_slice
     slowest, name = 0.0, group.ways[0].name
     for way in group.ways:
         seconds = size_bytes * sent_share(kind, group.ranks / inside) / (inside * way.outward_bytes_per_s)
@@ -93,17 +93,12 @@ def bottleneck(kind: int, size_bytes: float, group: Group, bounds: Bounds) -> st
     return f"{name} links" if slowest > bounds.latency_s else "latency"
 
 
-def _in_slice(group: Group) -> float:
-    """Chips of one torus of the group, as its axes join them [1]."""
-    return math.prod(float(way.size) for way in group.ways if way.kind == "axis")
-
-
 def _cut_seconds(kind: int, size_bytes: float, way: Way, in_slice: float, count: float) -> float:
-    """Time of what must cross the middle of one axis of a torus [s]; 0 for other levels, whose links bound them.
+    """Time of what must cross the middle of one axis of a torus [s].
 
     Several tori that a network joins can go round each other's cuts, but for what an all-to-all sends inside them.
     """
-    if way.kind != "axis" or kind == SEND_RECV or (in_slice < count and kind != ALL_TO_ALL):
+    if kind == SEND_RECV or (in_slice < count and kind != ALL_TO_ALL):
         return 0.0
     across = in_slice / way.size * (2 if way.wraps else 1) * way.link_bytes_per_s
     lesser = way.size // 2 / way.size

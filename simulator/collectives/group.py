@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
@@ -68,6 +70,11 @@ class Group:
     injection_bytes_per_s: float
     launch_s: float
     call_s: float
+
+    @functools.cached_property
+    def in_slice(self) -> float:
+        """Chips of one torus of the group, as its axes join them [1]."""
+        return math.prod(float(way.size) for way in self.ways if way.kind == "axis")
 
 
 def group_of(part: Slice, draw: Draw | None = None) -> Group:

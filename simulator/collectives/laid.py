@@ -29,8 +29,6 @@ from simulator.collectives.rows.kernels import (
     START,
     WINDOW,
     WRAPS,
-    ring_bandwidth,
-    step_latency,
 )
 from simulator.collectives.schedules import SCHEDULES, Layout, Round, Schedule, schedule, snake
 from simulator.collectives.schedules.nested import Nest, nested
@@ -199,8 +197,9 @@ def _laid_flat(kind: str, algorithm: str, levels: Sequence[Level], group: Group,
     else:
         chunks = 1
         if algorithm == "double-binary-tree":
-            steps, pass_s = kernels.tree_pipeline(kind_id(kind), size_bytes, kernels.summed(group.rows))
-            chunks = _chunks(steps, step_latency(group.rows), pass_s)
+            whole = kernels.summed(group.rows)
+            steps, pass_s = kernels.tree_pipeline(kind_id(kind), size_bytes, whole)
+            chunks = _chunks(steps, whole[1], pass_s)
         layout = Layout((group.ranks,), chunks=chunks)
     return Laid(schedule(algorithm, kind, layout), in_order, _why(kind, algorithm, axes, units), layout.chunks)
 
@@ -233,7 +232,8 @@ def _ring(
     """One ring over neighbours; or several, where the way out of a unit is narrower than what runs inside."""
     chunks = 1
     if kind == "broadcast":
-        chunks = _chunks(group.ranks - 1, step_latency(group.rows), size_bytes / ring_bandwidth(group.rows))
+        _, slowest_s, rate, _ = kernels.summed(group.rows)
+        chunks = _chunks(group.ranks - 1, slowest_s, size_bytes / rate)
     differs = PIPELINED if chunks == MOST_CHUNKS else ""
     if not axes:
         rings, unit = _rings(group)
