@@ -9,6 +9,9 @@ import msgspec
 from simulator.figures import Ratio, Seconds
 from simulator.machine import Entry, Line, Name, Said
 
+MOST = 256
+"""More vendors or families of links than any library names."""
+
 
 class Reached(Entry, frozen=True):
     """The share of a link's bandwidth that kernels reach: ``inside`` a machine and ``outside``, on the network [1]."""
@@ -54,10 +57,10 @@ class Library(Entry, frozen=True):
     """
 
     title: Said
-    vendors: tuple[Said, ...] = ()
-    links: tuple[Name, ...] = ()
+    vendors: Annotated[tuple[Said, ...], msgspec.Meta(max_length=MOST)] = ()
+    links: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST)] = ()
     only_inside: bool = False
-    usual_on: tuple[Name, ...] = ()
+    usual_on: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST)] = ()
     low_latency_tokens: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     normal: Kernels | None = None
     low_latency: Kernels | None = None

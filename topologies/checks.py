@@ -51,7 +51,7 @@ _BETWEEN = {"idle": (0.0, 1.0), "pue": (1.0, LARGEST["1"])}
 MOST_RAMP = 4.0
 """A ramp (1 at the best number of chunks, none for messages in one piece) is more where a library chooses worse."""
 _LEAST = {
-    **dict.fromkeys(("life", "rent_per_chip", "spread_low", "spread_high"), TINY),
+    **dict.fromkeys(("life", "rent_per_chip", "spread_low", "spread_high", "small", "middle", "large"), TINY),
     **dict.fromkeys(("full", "capital", "price", "engines"), 1.0),
 }
 """Figures that are divided by, or by which machines are compared, and the least of each in SI base units.

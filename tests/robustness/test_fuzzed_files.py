@@ -32,7 +32,7 @@ from simulator.machine import Chip, Machine
 from simulator.program import Stack, Transformer
 from supernode.readings import check_stacks
 from tests.support_fuzz import FABRICS, GONE, ITSELF, QUANTITIES, Steps, damaged, damages, places, written
-from topologies import load
+from topologies import load, spreads
 from topologies.checks import chips_of
 from topologies.curves import CurveFile, read_curves
 from topologies.fabrics import MachineFabric
@@ -68,6 +68,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     **{kind: lambda path: load._named_shared.__wrapped__(path.parent.name, path.stem) for kind in load.SHARED},
     "sources": lambda _: load.sources.__wrapped__(),
     "curves": read_curves,
+    "spreads": lambda _: spreads.spreads.__wrapped__(),
     "models": lambda path: workloads.model(str(path)),
     "stacks": lambda path: workloads.stack(str(path)),
     "tasks": lambda path: workloads.task(str(path)),
@@ -81,6 +82,7 @@ STRUCTS: dict[str, tuple[type, ...]] = {
     **{kind: (struct,) for kind, struct in load.SHARED.items()},
     "sources": (Source,),
     "curves": (CurveFile,),
+    "spreads": (spreads.Spread,),
     "models": (Transformer,),
     "stacks": (Stack,),
     "tasks": (TrainingFile, ServingFile, ClusterFile),
@@ -111,6 +113,7 @@ def folder(tmp_path_factory):
             root = getattr(module, name)
             shutil.copytree(root, copy / "all" / root.name, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
             patch.setattr(module, name, copy / "all" / root.name)
+        patch.setattr(spreads, "FILE", load.ROOT / "spreads.toml")
         for path, tree in samples(copy / "all" / load.ROOT.name, copy / "all" / workloads_load.HERE.name):
             path.write_text(written(tree), encoding="utf-8")
         yield copy / "all"
@@ -121,7 +124,7 @@ def samples(catalogue: Path, works: Path) -> Iterator[tuple[Path, dict[str, Any]
     known = tomllib.loads((catalogue / "machines" / "hgx-h100.toml").read_text(encoding="utf-8"))
     own = {key: value for key, value in known.items() if key not in {"aliases", "published"}}
     own["sources"] = {"our-rack": {"title": "Meter of our rack", "url": "", "date": "2026-03", "note": "In training."}}
-    own["power"]["full"]["source"] = "our-rack"
+    own["power"]["full"] |= {"kind": "measured", "source": "our-rack"}
     for name, fabric in FABRICS.items():
         table = {"builder": name.split()[0], "link": own["fabric"]["link"], **fabric}
         chips = chips_of(convert(table, MachineFabric, name))
@@ -133,6 +136,9 @@ def samples(catalogue: Path, works: Path) -> Iterator[tuple[Path, dict[str, Any]
     yield catalogue / "networks" / "any-network.toml", network
     model = tomllib.loads((works / "models" / "llama3-8b.toml").read_text(encoding="utf-8"))
     yield works / "models" / "any-model.toml", model | {"name": "any-model", "norms_per_layer": 2, "mtp_layers": 1}
+    stack = tomllib.loads((works / "stacks" / "megatron-dtk-2025.toml").read_text(encoding="utf-8"))
+    training = stack["training"] | {"loss": "chunked"}
+    yield works / "stacks" / "any-stack.toml", stack | {"name": "any-stack", "training": training}
 
 
 WORDS = frozenset({"a word that nobody knows", ITSELF})
@@ -150,11 +156,16 @@ LEGAL: tuple[tuple[frozenset[str], str, str], ...] = (
     (frozenset({"nothing"}), r"[:.](note|locator|reading|power_basis|date|url)$", "no prose, or at no time known"),
     (frozenset({"nothing"}), r"^tasks:source$|\.others\.#\.unit$", "nobody is cited; the unit of the figure"),
     (WORDS, r"[:.](name|family)$|:allocation\.unit$", "a name of one's own"),
+    (WORDS, r"^exchange:(links|usual_on)\.#$", "links of one's own"),
+    (WORDS | PATHS, r"^exchange:vendors\.#$", "a vendor that nobody knows"),
+    (ZERO, r"^exchange:low_latency_tokens$", "never taken where no mode is named"),
+    (ZERO, r":fabric\.link\.ramp\.value$", "chunks hide all of the filling, where its range begins there"),
+    (ZERO, r"^stacks:training\.zero$", "nothing is split over data ranks"),
     (frozenset({"a word that nobody knows"}), r":aliases\.#$", "another name"),
     (SMALL, r"[:.](price_per_chip|power_per_chip|energy_price|idle)" + STATED, "paid elsewhere, or at rest"),
     (
         SMALL,
-        r"[:.](latency|start|ramp|call|reconfiguration|collective_launch|repair|restart)" + STATED,
+        r"[:.](latency|start|ramp|call|reconfiguration|collective_launch|repair|restart|softmax)" + STATED,
         "what takes no time",
     ),
     (SMALL, r"^exchange:\w+\.(dispatch|combine|network|scan)" + STATED, "as well"),
@@ -168,10 +179,17 @@ LEGAL: tuple[tuple[frozenset[str], str, str], ...] = (
     (ZERO, r"^models:norms_per_layer$", COUNTED),
     (ZERO, r"^models:mtp_layers$", "no prediction module"),
     (ZERO, r":fabric\.bundles\.#\.pairs\.#\.#$", "another edge"),
-    (frozenset({"no key at all"}), r":$|[:.](dates|figures|published|peak)$", "nothing stated where nothing must be"),
+    (
+        frozenset({"no key at all"}),
+        r":$|[:.](dates|figures|published|peak|kernels)$|^spreads:(?!any$)[\w-]+$",
+        "nothing stated where nothing must be",
+    ),
     (
         frozenset({"no member"}),
-        r"[:.](aliases|hypotheses|services|share|wraps|slices|choice|others|algorithms|mesh_links|oversubscription|curves)$",
+        (
+            r"[:.](aliases|hypotheses|services|share|wraps|slices|choice|others|algorithms|mesh_links|oversubscription|curves)$"
+            r"|^software:all_reduce$|^exchange:(vendors|links|usual_on)$"
+        ),
         "none of them, or as it is without",
     ),
     (frozenset({GONE}), r"^networks:fabric\.builder$", "there is one kind of network"),
