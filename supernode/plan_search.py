@@ -19,7 +19,7 @@ from supernode.readings import machine_under, weights_of
 from workloads.program import program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from simulator.figures import Figure
     from simulator.machine import Dtype, Slice
@@ -145,11 +145,6 @@ def timeline_of(request: PlanRequest, planned: Planned) -> Timeline:
 def slice_under(request: PlanRequest, hypothesis: str, chips: int) -> Slice:
     """The slice that was asked for, under one reading of its machine."""
     return slice_of(machine_under(request.machine, hypothesis, request.network), chips)
-
-
-def chips_priced(planned: Sequence[Planned]) -> list[tuple[int, Step]]:
-    """The fastest step on each number of chips where there is one."""
-    return [(each.part.chips, each.found.steps[0]) for each in planned if each.found.steps]
 
 
 def _found(
