@@ -200,13 +200,13 @@ class TrainingStack(Entry, frozen=True):
     step_overhead : time of a step beside the passes, communication and optimizer [s]
     jitter : standard deviation of the logarithm of a rank's step time [1]
     memory_reserve : share of memory that tensors cannot use [1]
-    dense_spread, moe_spread : measured over predicted step time of models without and with experts, value 1; what the
-        other figures leave open [1]
+    dense_spread, moe_spread : measured over predicted step time of models without and with experts, 1 in the
+        catalogue; what the other figures leave open [1]
     loss : how logits are held: in two bytes and their softmax in four (fused), in copies of four bytes for each step
         (plain), or a part of the tokens at a time (chunked)
     attention : kernels of fused attention: the best of the chip, or those that were written for the chips before it
-    schedules : orders of passes on a pipeline that the stack has, the one it takes by itself first; ``1f1b`` is with and
-        without virtual stages
+    schedules : orders of passes on a pipeline that the stack has, the one it takes by itself first; ``1f1b`` is with
+        and without virtual stages
     zero : ZeRO stage of runs of which nothing else is known
     reduce_dtype : in which gradients are reduced where a plan does not say
     is_whole_program : a compiler sees the whole step: parameters are kept once, in four bytes, narrowed where they are

@@ -430,6 +430,8 @@ def _sources(figures: Iterable[Figure], machines: list[str]) -> Iterable[SourceE
     known = dict(workloads.sources())
     for machine in machines:
         known |= topologies.sources_of(machine)
+        for stack in topologies.entry(machine).stacks.values():
+            known |= workloads.sources_of(stack)
     for name in source_ids(figures):
         source = known[name]
         yield SourceEntry(name, source.title, source.url, source.date)

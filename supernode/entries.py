@@ -146,7 +146,7 @@ def shown(kind: Kind, name: str) -> Shown:
     if kind == "stack":
         stack = workloads.stack(name)
         facts = _given({"date": stack.date, "note": stack.note})
-        return Shown(kind, stack.name, stack.title, facts, _by_path(figures_of(stack)), workloads.sources())
+        return Shown(kind, stack.name, stack.title, facts, _by_path(figures_of(stack)), workloads.sources_of(name))
     model = workloads.model(name)
     facts = {key: value for key, value in msgspec.to_builtins(model).items() if key not in {"name", "title"}}
     states = (model.published.source,) if model.published else ()

@@ -5,7 +5,7 @@
 126
 """
 
-from workloads.load import model, names, sources, stack, task, training_task
+from workloads.load import model, names, sources, sources_of, stack, task, training_task
 from workloads.program import program
 from workloads.tasks import ClusterTask, JobClass, ServiceClass, ServingTask, Task, TrainingTask
 
@@ -20,6 +20,7 @@ __all__ = [
     "names",
     "program",
     "sources",
+    "sources_of",
     "stack",
     "task",
     "training_task",

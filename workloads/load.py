@@ -11,6 +11,7 @@ import msgspec
 from simulator.errors import InputError, unknown_name
 from simulator.figures import Source, figures_of, settle_all
 from simulator.files import read_head, read_toml
+from simulator.machine import Name
 from simulator.program import Published, Stack, Transformer
 from workloads.hugging_face import read_config
 from workloads.program import count
@@ -83,6 +84,11 @@ def stack(name: str) -> Stack:
     return _read_stack(_path(name)) if _is_path(name) else _named_stack(_known(name, "stack", _stems("stacks")))
 
 
+def stack_path(name: str) -> Path:
+    """The file of a stack by name, or the user's."""
+    return _path(name) if _is_path(name) else HERE / "stacks" / f"{_known(name, 'stack', _stems('stacks'))}.toml"
+
+
 def task(name: str) -> Task:
     """A task by name (``train-MODEL``, ``serve-MODEL``, ``cluster-day``), or from a TOML file; see :func:`model`."""
     return _read_task(_path(name)) if _is_path(name) else _named_task(_known(name, "workload", _stems("tasks")))
@@ -122,6 +128,11 @@ def sources() -> Mapping[str, Source]:
     return read_toml(HERE / "sources.toml", dict[str, Source])
 
 
+def sources_of(stack: str) -> Mapping[str, Source]:
+    """The sources that a stack's figures may name: those of the catalogue, and those that a user's file brings."""
+    return {**sources(), **read_toml(stack_path(stack), _Sourced).sources}
+
+
 def _is_path(name: str) -> bool:
     return name.endswith(".toml") or "/" in name or "\\" in name
 
@@ -156,6 +167,18 @@ class _Head(msgspec.Struct, frozen=True):
     aliases: tuple[str, ...] = ()
 
 
+class _Sourced(msgspec.Struct, frozen=True):
+    """What the sources of a stack need of its file."""
+
+    sources: dict[Name, Source] = msgspec.field(default_factory=dict)
+
+
+class _StackFile(Stack, frozen=True):
+    """A stack's file: a user's own may bring its sources along."""
+
+    sources: dict[Name, Source] = msgspec.field(default_factory=dict)
+
+
 @functools.cache
 def _named_model(name: str) -> Transformer:
     return _read_model(HERE / "models" / f"{name}.toml")
@@ -182,14 +205,15 @@ def _read_model(path: Path) -> Transformer:
 
 
 def _read_stack(path: Path) -> Stack:
-    found = read_toml(path, Stack)
+    raw = read_toml(path, _StackFile)
+    found = Stack(**{name: getattr(raw, name) for name in Stack.__struct_fields__})
     if found.training is None and found.serving is None:
         raise InputError(
             "describes neither training nor serving", where=str(path), remedy="add [training] or [serving]"
         )
     found = settle_all(found, f"stack/{found.name}", str(path))
     for figure in figures_of(found):
-        if figure.source:
+        if figure.source and figure.source not in raw.sources:
             _check_source(figure.source, f"{path}: {figure.key.rsplit('/', 1)[-1]}.source")
         name = figure.key.rsplit(".", 1)[-1]
         low, high = BOUNDS[name]
@@ -309,4 +333,4 @@ def _check_published(found: Transformer, published: Published, where: str) -> No
         )
 
 
-__all__ = ["Kind", "model", "names", "sources", "stack", "task", "training_task"]
+__all__ = ["Kind", "model", "names", "sources", "sources_of", "stack", "task", "training_task"]

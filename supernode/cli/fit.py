@@ -12,14 +12,14 @@ from supernode.cli.common import binary_size, console, machine_names, print_json
 
 if TYPE_CHECKING:
     from simulator.machine import Machine
-    from supernode.fitting.closed_form import ClosedFit, Constant
+    from supernode.fitting.closed_form import ClosedFit
     from supernode.fitting.curves import FittedCurve
     from supernode.fitting.machine_file import Written
     from supernode.fitting.rows import Row
 
-MATURITY = "plausible"
-
-app = typer.Typer(help="Fit constants of links and libraries to your own measurements.", no_args_is_help=True)
+app = typer.Typer(
+    help="Fit constants of links, libraries, kernels and stacks to your own measurements.", no_args_is_help=True
+)
 
 
 @app.command("collective")
@@ -138,6 +138,42 @@ def kernels(
         print_fits(fits, text, out)
 
 
+@app.command("training")
+def training(
+    file: Annotated[Path, typer.Argument(help="CSV of measured steps, with the columns that `validate` reads.")],
+    stack: Annotated[str, typer.Option(help="Stack that the rows ran, where they do not say: a name or a file.")] = "",
+    machine: Annotated[str, typer.Option(help="Fit to rows of this machine alone.", autocompletion=machine_names)] = "",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write the stack with the fitted constants here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Fit the constants of a training stack to measured steps; chips and links keep the catalogue's figures.
+
+    Only rows count whose split, where there is such a column, is calibrate.
+
+    Example: supernode fit training steps.csv --stack megatron-bridge-26.06 --out mystack.toml
+    """
+    from supernode.cli.fit_training_print import as_object, print_fit
+    from supernode.fitting.stack_file import write_stack
+    from supernode.fitting.training import fit_training
+    from supernode.fitting.training_rows import own_rows
+    from supernode.validation.cases import read_cases
+
+    cases = read_cases(file)
+    rows, known = own_rows(cases, machine, stack, str(file))
+    with progress_bar(as_json) as tell:
+        warm_kernels(tell)
+        fit = fit_training(rows, known, tell)
+    if out is not None:
+        write_stack(out, rows[0].text("stack"), fit, file)
+    passed = len(cases) - len(rows)
+    if as_json:
+        print_json(as_object(fit, passed, out))
+    else:
+        print_fit(fit, passed, out)
+
+
 def _own(rows: tuple[Row, ...], machine: Machine) -> tuple[list[Row], int]:
     """Rows of this machine on its network that may be fitted, and how many are passed over.
 
@@ -162,7 +198,9 @@ def _own(rows: tuple[Row, ...], machine: Machine) -> tuple[list[Row], int]:
 
 
 def _object(fit: ClosedFit, passed: int, written: Written | None) -> dict[str, Any]:
-    from supernode.fitting.closed_form import median_error, rows_as_json
+    from supernode.cli.fit_print import constant_object
+    from supernode.fitting.closed_form import rows_as_json
+    from supernode.fitting.posterior import median_error
 
     return {
         "schema": 1,
@@ -175,27 +213,18 @@ def _object(fit: ClosedFit, passed: int, written: Written | None) -> dict[str, A
             "left_out": median_error(fit.left_out_errors),
         },
         "spread": {name: {"low": each.low, "high": each.high, "rows": each.rows} for name, each in fit.spreads.items()},
-        "constants": {each.key: _constant(each) for each in fit.constants},
+        "constants": {each.key: constant_object(each) for each in fit.constants},
         "file": str(written.path) if written else None,
         "network_file": str(written.network) if written and written.network else None,
     }
-
-
-def _constant(each: Constant) -> dict[str, Any]:
-    from simulator.units import DISPLAY
-
-    figure = each.figure
-    unit, sources = DISPLAY[figure.dimension], (figure.source,) if figure.source else ()
-    prior = quantity(figure.si, unit, low=figure.si_low, high=figure.si_high, maturity=MATURITY, sources=sources)
-    value = quantity(each.value, unit, low=each.low, high=each.high, maturity=MATURITY)
-    return {"prior": prior, "fitted": value if each.is_fitted else None, "width": each.width}
 
 
 def _print(fit: ClosedFit, passed: int, written: Written | None) -> None:
     from rich.table import Table
 
     from simulator.units import humanise
-    from supernode.fitting.closed_form import median_error
+    from supernode.cli.fit_print import constants_table
+    from supernode.fitting.posterior import median_error
 
     out = console()
     table = Table(title=f"Measured and predicted on {fit.machine}", title_justify="left")
@@ -206,12 +235,7 @@ def _print(fit: ClosedFit, passed: int, written: Written | None) -> None:
         cells = (binary_size(row.size_bytes), humanise(row.seconds, "s"))
         table.add_row(row.kind, f"{row.chips}", *cells, f"{fit.before[place]:+.1%}", f"{fit.after[place]:+.1%}", left)
     out.print(table)
-    table = Table(title="Constants", title_justify="left")
-    for name in ("constant", "catalogue", "its range", "fitted", "90 % range"):
-        table.add_column(name, justify="left" if name == "constant" else "right", no_wrap=True)
-    for each in fit.constants:
-        table.add_row(each.key, *_cells(each))
-    out.print(table)
+    out.print(constants_table(fit.constants))
     numbers = [median_error(errors) for errors in (fit.before, fit.after, fit.left_out_errors)]
     before, after, left = ("-" if number is None else f"{number:.1%}" for number in numbers)
     out.print(f"Median error: {before} before, {after} after, {left} with each row left out of the fit.")
@@ -228,20 +252,6 @@ def _print(fit: ClosedFit, passed: int, written: Written | None) -> None:
         beside = f" and {written.network}" if written.network else ""
         out.print(f"Written to {written.path}{beside}. Use it in place of the name: ", end="", markup=False)
         out.print(f"supernode collective all-reduce {written.path}", markup=False)
-
-
-def _cells(each: Constant) -> tuple[str, str, str, str]:
-    from simulator.units import DISPLAY, humanise
-
-    unit = DISPLAY[each.figure.dimension]
-
-    def shown(value: float) -> str:
-        return humanise(value, unit, 3)
-
-    prior = (shown(each.figure.si), f"{shown(each.figure.si_low)} to {shown(each.figure.si_high)}")
-    if not each.is_fitted:
-        return (*prior, "kept", "")
-    return (*prior, shown(each.value), f"{shown(each.low)} to {shown(each.high)}")
 
 
 def _curve_object(each: FittedCurve) -> dict[str, Any]:

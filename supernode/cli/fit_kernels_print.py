@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from supernode.cli.common import console, quantity
-from supernode.fitting.closed_form import median_error
 from supernode.fitting.kernel_tables import path_of
+from supernode.fitting.posterior import median_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

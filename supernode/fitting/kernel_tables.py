@@ -23,7 +23,7 @@ import msgspec
 from simulator.errors import InputError
 from simulator.figures import Draw, Figure
 from simulator.machine import Chip, KernelCost, Tile
-from supernode.fitting.closed_form import Watch, median_error
+from supernode.fitting.posterior import Watch, median_error
 from supernode.fitting.rows import FITTED_SPLITS
 from supernode.validation.answers import Refused
 from supernode.validation.kernel_tables import Kernel, chip_of, kernel_of, measured, row_of, seconds_on

@@ -14,7 +14,8 @@ import topologies
 from simulator.errors import InputError
 from simulator.files import read_text, write_whole
 from simulator.units import factor
-from supernode.fitting.closed_form import ClosedFit, Constant, median_error
+from supernode.fitting.closed_form import ClosedFit
+from supernode.fitting.posterior import Constant, median_error
 from topologies.imports.machine_file import machine_name, template
 from topologies.imports.toml_text import toml
 from topologies.load import FIELDS, ROOT
@@ -68,9 +69,9 @@ def write_machine(out: Path, like: str, network: str, fit: ClosedFit, measured: 
         for hypothesis in table.get("hypotheses", []):
             hypothesis.get("figures", {}).pop(path, None)
     own = {
-        source_of(measured): {"title": f"{_plain(measured.name)}, measured collectives to which constants were fitted"}
+        source_of(measured): {"title": f"{plain(measured.name)}, measured collectives to which constants were fitted"}
     }
-    table |= {"name": name, "title": f"{table['title'][:200]}, fitted to {_plain(measured.name)}", "aliases": []}
+    table |= {"name": name, "title": f"{table['title'][:200]}, fitted to {plain(measured.name)}", "aliases": []}
     table["sources"] = table.get("sources", {}) | own
     table["network"] = topologies.resolve("networks", network) if network else table["network"]
     beside = None
@@ -78,7 +79,7 @@ def write_machine(out: Path, like: str, network: str, fit: ClosedFit, measured: 
         beside = out.parent / f"{name}-network.toml"
         write_whole(beside, _network(table["network"], beside.stem, like, by_place["network"], fit, measured))
         table["network"] = beside.stem
-    text = f"# {like} with constants fitted to {_plain(measured.name)} by `supernode fit collective`.\n" + toml(table)
+    text = f"# {like} with constants fitted to {plain(measured.name)} by `supernode fit collective`.\n" + toml(table)
     _check(out, text)
     write_whole(out, text)
     return Written(name, out, beside)
@@ -112,7 +113,7 @@ def _network(
     for place, each in fitted:
         _put(table, place, each, fit, measured)
     table |= {"name": name, "aliases": []}
-    return f"# {network} with constants fitted to {_plain(measured.name)}.\n" + toml(table)
+    return f"# {network} with constants fitted to {plain(measured.name)}.\n" + toml(table)
 
 
 def _put(table: Any, path: str, constant: Constant, fit: ClosedFit, measured: Path) -> None:
@@ -131,7 +132,7 @@ def _put(table: Any, path: str, constant: Constant, fit: ClosedFit, measured: Pa
         "high": max(high, value),
         "kind": "derived",
         "source": source_of(measured),
-        "locator": f"{len(fit.rows)} rows of {_plain(measured.name)}, median error {error:.1%}",
+        "locator": f"{len(fit.rows)} rows of {plain(measured.name)}, median error {error:.1%}",
         "note": f"90 % range. Before: {before.value:g} ({before.low:g} to {before.high:g}) {before.unit}.",
     }
     if before.kind != "assumed" and before.value != value:
@@ -145,6 +146,6 @@ def _other(figure: Any) -> dict[str, Any]:
     return {name: value for name, value in stated.items() if value != ""}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A file name as it may stand in a line of text."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:120]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simulator.figures import Draw
@@ -15,6 +16,8 @@ from supernode.validation.rates import RATES, per_second
 from workloads.program import program
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -55,10 +58,34 @@ def described(case: Case) -> str:
     return " ".join([case.title, case.text("precision"), *shown]).strip()
 
 
-def predict(case: Case, unit: str, seed: int) -> Predicted:
-    """Predict the step time of a row [s], or the rate in its unit."""
-    import numpy as np
+@dataclass(frozen=True)
+class Run:
+    """All that a prediction of a row needs: the model's work, the slice, and the plans and stacks that it leaves open.
 
+    ``unit`` is that of what was measured, in SI; ``note`` what to know of the plans.
+    """
+
+    case: Case
+    unit: str
+    part: Slice
+    work: Program
+    sequence: int
+    found: tuple[Possibility, ...]
+    note: str = ""
+
+    def values(self, draw: Draw) -> NDArray[np.float64]:
+        """What was measured, in its unit, of every possibility; each definition of a rate is one more."""
+        found: NDArray[np.float64] = _in_unit([_priced(self, draw)[0]], self)[0]
+        return found
+
+
+def run_of(case: Case, unit: str) -> Run:
+    """Everything that a row's own columns say of it.
+
+    Raises
+    ------
+    Refused : it cannot be predicted
+    """
     if unit != "s" and not any(rate.unit == unit for rate in RATES.values()):
         raise Refused("unsupported", f"unit {unit} is not converted")
     part = part_of(case)
@@ -67,40 +94,53 @@ def predict(case: Case, unit: str, seed: int) -> Predicted:
     if sequence is None:
         raise Refused("unsupported", "seq_len is empty")
     found = possibilities(case, model, part)
-    work = program(model)
-    stated = Draw()
-    seconds, needed, available = _priced(work, found, part, sequence, stated)
-    batches = np.array([each.batch for each in found], dtype=np.float64)
-    keep, note = _plausible(found, seconds / batches, needed, available)
+    return Run(case, unit, part, program(model), sequence, tuple(found), remark(case, part.chips))
+
+
+def plausible(run: Run, draw: Draw) -> Run:
+    """The row with those possibilities only that can have run and were worth running, under a draw of the figures.
+
+    Raises
+    ------
+    Refused : none can be laid out
+    """
+    import numpy as np
+
+    seconds, needed, available = _priced(run, draw)
+    batches = np.array([each.batch for each in run.found], dtype=np.float64)
+    keep, note = _plausible(run.found, seconds / batches, needed, available)
     if not keep:
-        raise Refused("infeasible", f"no plan of the row can be laid out on {part.chips} chips")
-    found = [found[index] for index in keep]
-    times = [_priced(work, found, part, sequence, draw)[0] for draw in draws(stated.touched, seed)]
-    said = "; ".join(filter(None, (remark(case, part.chips), note)))
+        raise Refused("infeasible", f"no plan of the row can be laid out on {run.part.chips} chips")
+    said = "; ".join(filter(None, (run.note, note)))
+    return replace(run, found=tuple(run.found[index] for index in keep), note=said)
+
+
+def predict(case: Case, unit: str, seed: int) -> Predicted:
+    """Predict the step time of a row [s], or the rate in its unit."""
+    stated = Draw()
+    run = plausible(run_of(case, unit), stated)
+    times = [_priced(run, draw)[0] for draw in draws(stated.touched, seed)]
     return predicted(
-        _in_unit(times, case, unit, work, found, part),
-        stack=" or ".join(dict.fromkeys(each.stack.name for each in found)),
-        note=said,
+        _in_unit(times, run),
+        stack=" or ".join(dict.fromkeys(each.stack.name for each in run.found)),
+        note=run.note,
     )
 
 
-def _in_unit(
-    times: list[NDArray[np.float64]], case: Case, unit: str, work: Program, found: list[Possibility], part: Slice
-) -> NDArray[np.float64]:
+def _in_unit(times: list[NDArray[np.float64]], run: Run) -> NDArray[np.float64]:
     """Step times as the quantity that was measured: (draws, possibilities); each definition is a possibility."""
     import numpy as np
 
     seconds = np.array(times)
-    if unit == "s":
+    if run.unit == "s":
         return seconds
-    rate = next(rate for rate in RATES.values() if rate.unit == unit)
-    amounts = per_second(rate, case, work, [(each.plan.recompute, each.batch) for each in found], part.chips)
+    rate = next(rate for rate in RATES.values() if rate.unit == run.unit)
+    steps = [(each.plan.recompute, each.batch) for each in run.found]
+    amounts = per_second(rate, run.case, run.work, steps, run.part.chips)
     return np.concatenate([amount / seconds for amount in amounts], axis=1)
 
 
-def _priced(
-    work: Program, found: list[Possibility], part: Slice, sequence: int, draw: Draw
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _priced(run: Run, draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Step time [s], memory needed and memory that a chip offers [B] of each possibility."""
     import numpy as np
 
@@ -108,25 +148,26 @@ def _priced(
     from simulator.training import kernels
     from simulator.training.rows.kernels import RESERVE
 
+    found = run.found
     seconds, needed, available = np.empty(len(found)), np.empty(len(found)), np.empty(len(found))
     groups: dict[tuple[int, Dtype, str], list[int]] = {}
     for index, each in enumerate(found):
         groups.setdefault((each.batch, each.plan.dtype, each.stack.name), []).append(index)
     for (batch, dtype, _), members in groups.items():
         stack = found[members[0]].stack
-        arrays = training_arrays(work, part, stack, sequence=sequence, batch=batch, dtype=dtype, draw=draw)
+        arrays = training_arrays(run.work, run.part, stack, sequence=run.sequence, batch=batch, dtype=dtype, draw=draw)
         group_seconds, group_needed = np.empty(len(members)), np.empty(len(members))
         rows = plan_rows([found[index].plan for index in members])
         kernels.search_fast(*arrays, rows, False, group_seconds, group_needed)  # noqa: FBT003 - a kernel takes no keywords
         assert stack.training
-        spread = stack.training.moe_spread if work.moe_layers else stack.training.dense_spread
+        spread = stack.training.moe_spread if run.work.moe_layers else stack.training.dense_spread
         seconds[members], needed[members] = group_seconds * draw(spread), group_needed
         available[members] = arrays.chip[CAPACITY] * (1 - arrays.stack[RESERVE])
     return seconds, needed, available
 
 
 def _plausible(
-    found: list[Possibility],
+    found: Sequence[Possibility],
     seconds: NDArray[np.float64],
     needed: NDArray[np.float64],
     available: NDArray[np.float64],

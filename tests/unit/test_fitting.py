@@ -16,8 +16,9 @@ from simulator.errors import InputError
 from simulator.figures import Draw
 from supernode.cli import app
 from supernode.fitting import closed_form
-from supernode.fitting.closed_form import fit_rows, median_error, seconds_of
+from supernode.fitting.closed_form import fit_rows, seconds_of
 from supernode.fitting.machine_file import write_machine
+from supernode.fitting.posterior import median_error
 from supernode.fitting.rows import Row, read_rows
 from supernode.fitting.slices import slices_of
 from tests.support_nccl import half, printed, printed_of_2019
@@ -149,7 +150,7 @@ def known_constants(machine, rows, shift):
     """Constants away from the catalogue's by ``shift`` widths of their priors, and the times under them."""
     parts = slices_of(machine, rows)
     figures = closed_form._touched(rows, parts)
-    problem = closed_form._Problem(rows, parts, figures)
+    problem = closed_form.problem_of(rows, parts, figures)
     truth = np.minimum(problem.prior + shift * problem.sigma, problem.most - 0.02)
     values = {figure.key: math.exp(value) for figure, value in zip(figures, truth, strict=True)}
     return values, seconds_of(rows, parts, Draw(values))
@@ -213,7 +214,7 @@ def test_left_out_error_is_that_of_a_fit_to_the_other_rows():
     machine = topologies.machine("hgx-a100-80gb")
     rows = [Row("all-reduce", 8, 2.0**power, 2.0 ** (power - 36.8) + 3e-5, "") for power in (12, 20, 28, 32)]
     fit = fit_rows(machine, rows)
-    problem = closed_form._Problem(rows, slices_of(machine, rows), [each.figure for each in fit.constants])
+    problem = closed_form.problem_of(rows, slices_of(machine, rows), [each.figure for each in fit.constants])
     problem.free = [place for place, each in enumerate(fit.constants) if each.is_fitted]
     whole = problem.solve([0, 1, 2, 3], problem.prior)
     theta = problem.solve([0, 1, 3], whole)  # by hand: all rows but the third
@@ -233,7 +234,7 @@ def test_rows_that_no_link_could_carry_are_left_out_and_listed():
 
 
 def block(language):
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    text, *_ = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return text
 
 
