@@ -92,7 +92,7 @@ def test_more_sequences_take_more_time(case):
 
 @given(cases())
 def test_longer_sequences_take_more_time(case):
-    """Where the device decides: what the host holds up is stretched alike in all passes, and these grow unlike."""
+    """Where the device decides; else two forward passes stand for a backward pass that does not grow with them."""
     name, stack, plan, sequence, batch = case
     draw = Draw({STACKS[stack].training.launch.key: 0.0})
     assert price((name, stack, plan, 2 * sequence, batch), draw=draw).seconds > price(case, draw=draw).seconds
