@@ -9,14 +9,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import typing
 
 import pytest
 
 import topologies
 import workloads
-from simulator.figures import Draw
+from simulator.figures import Draw, Figure, figures_of
+from simulator.machine import slice_of
+from simulator.plan import Plan
+from simulator.program import TrainingStack
+from simulator.training import step
 from supernode.basis import Contender
 from supernode.evaluate import Evaluator
+from workloads.program import program
 
 TASKS = ("train-llama3-405b", "train-deepseek-v3", "serve-deepseek-r1", "cluster-day")
 MACHINES = ("ironwood-9216", "scalex640", "cloudmatrix384", "gb200-nvl72", "hgx-h100")
@@ -71,6 +77,38 @@ RULES: tuple[tuple[str, int, tuple[str, ...], bool], ...] = (
     (r"stack/.*/serving\.", -1, SERVING, True),
 )
 STEP = 1.1
+STACK_PLANS: dict[str, tuple[str, str, str, Plan]] = {
+    "megatron": ("megatron-bridge-26.06", "hgx-h100", "mixtral-8x7b", Plan(tensor=2, expert=8, data=16, micro_batch=4)),
+    "gathered": ("megatron-bridge-26.06", "hgx-h100", "mixtral-8x7b", Plan(tensor=2, expert=8, data=16, zero=3)),
+    "large": ("megatron-bridge-26.06", "hgx-h100", "llama3-8b", Plan(tensor=8, data=2, micro_batch=4)),
+    "small": ("eager-pytorch", "hgx-h100", "gpt3-125m", Plan(tensor=4, data=2)),
+    "context": ("megatron-bridge-26.06", "hgx-h100", "llama3-8b", Plan(tensor=2, context=2, data=8, zero=1)),
+    "offload": ("megatron-bridge-26.06", "hgx-h100", "llama3-8b", Plan(tensor=2, data=8, offload="optimizer")),
+    "unfused": ("megatron-lm-2022", "hgx-a100-80gb", "llama3-8b", Plan(tensor=8, data=2)),
+    "unfused context": ("eager-pytorch-npu", "atlas-800-a2", "llama3-8b", Plan(tensor=2, context=4, data=2)),
+    "portable": ("eager-pytorch", "hgx-h100", "llama3-8b", Plan(tensor=2, data=8, zero=1)),
+}
+"""Stack, machine, model and plan under which figures decide that do not where the default tasks are at their best."""
+STEPPED: tuple[tuple[str, str, int], ...] = (
+    # figure, which of the plans above, whether more of it is faster
+    ("tensor_exposed", "megatron", -1),
+    ("context_exposed", "context", -1),
+    ("expert_exposed", "megatron", -1),
+    ("data_exposed", "large", -1),
+    ("parameter_gather_exposed", "gathered", -1),
+    ("contention", "megatron", -1),
+    ("traffic_factor", "megatron", -1),
+    ("attention_factor", "megatron", +1),
+    ("score_passes", "unfused", -1),
+    ("context_score_passes", "unfused context", -1),
+    ("launch", "small", -1),
+    ("expert_matmul_factor", "megatron", +1),
+    ("expert_launch", "megatron", -1),
+    ("step_overhead", "megatron", -1),
+    ("jitter", "megatron", -1),
+    ("host_link", "offload", +1),
+    ("portable", "portable", +1),
+)
 LARGER_STEP = 3.0
 """For repair and restart: which jobs are struck changes with every reschedule, and hides a tenth."""
 
@@ -142,3 +180,39 @@ def test_no_rule_is_idle():
     keys = {key for machine in MACHINES for key in stated(machine)[2]}
     idle = [pattern for pattern, *_ in RULES if not any(re.match(pattern, key) for key in keys)]
     assert not idle
+
+
+def stepped(case, figure_name, factor):
+    """Seconds of the step of :data:`STACK_PLANS` with a figure of its stack or its chip so many times as large."""
+    stack_name, machine, model, plan = STACK_PLANS[case]
+    stack, part = workloads.stack(stack_name), slice_of(topologies.machine(machine), plan.chips)
+    own = [*figures_of(stack), *figures_of(part.chip)]
+    (figure,) = [each for each in own if each.key.rsplit("/", 1)[-1].rsplit(".", 1)[-1] == figure_name]
+    draw = Draw({figure.key: figure.si * factor})
+    work = program(workloads.model(model))
+    return step(work, plan, part, stack, sequence=4096, batch=4 * plan.data, draw=draw).seconds
+
+
+@pytest.mark.parametrize(("figure", "case", "direction"), STEPPED)
+def test_every_figure_of_a_training_stack_moves_a_step_in_which_it_has_a_part(figure, case, direction):
+    less, stated, more = (stepped(case, figure, factor) for factor in (0.5, 1.0, 2.0))
+    slower, faster = (more, less) if direction < 0 else (less, more)
+    assert faster <= stated <= slower
+    assert faster < slower
+
+
+def test_no_figure_of_a_training_stack_is_left_out():
+    stated = {name for name, hint in typing.get_type_hints(TrainingStack).items() if hint is Figure}
+    elsewhere = {"memory_reserve", "dense_spread", "moe_spread"}  # what fits, below; bands of measured steps
+    assert stated == {figure for figure, *_ in STEPPED} - {"host_link", "portable"} | elsewhere
+
+
+def test_the_memory_that_a_stack_reserves_is_not_to_be_had():
+    stack_name, machine, model, plan = STACK_PLANS["megatron"]
+    stack, part = workloads.stack(stack_name), slice_of(topologies.machine(machine), plan.chips)
+    work, reserve = program(workloads.model(model)), stack.training.memory_reserve
+    less, more = (
+        step(work, plan, part, stack, sequence=4096, batch=64, draw=Draw({reserve.key: share})).memory.available_bytes
+        for share in (0.1, 0.2)
+    )
+    assert more == pytest.approx(less * 0.8 / 0.9)
