@@ -160,7 +160,7 @@ def _priced(run: Run, draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float
         rows = plan_rows([found[index].plan for index in members])
         kernels.search_fast(*arrays, rows, False, group_seconds, group_needed)  # noqa: FBT003 - a kernel takes no keywords
         assert stack.training
-        spread = stack.training.moe_spread if run.work.moe_layers else stack.training.dense_spread
+        spread = stack.training.spread(has_experts=run.work.moe_layers > 0)
         seconds[members], needed[members] = group_seconds * draw(spread), group_needed
         available[members] = arrays.chip[CAPACITY] * (1 - arrays.stack[RESERVE])
     return seconds, needed, available
