@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
+from simulator.plan import Plan
 from simulator.training.rows import kernels as columns
 from simulator.training.schedules import execute, pipeline_order
 from simulator.training.schedules.legal import V_SHAPED
@@ -12,9 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from simulator.plan import Plan
+    from simulator.plan import Schedule
     from simulator.training.arrays import Arrays
-    from simulator.training.schedules import Timeline
+    from simulator.training.schedules import Order, Timeline
 
 
 def stage_layers(plan: Plan, layers: int) -> NDArray[np.float64]:
@@ -47,19 +49,48 @@ def _even(stages: int, layers: int) -> list[int]:
 
 
 def kinds_of_layers(plan: Plan, arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Layers without experts, layers with experts and logits of each stage of the model, (stages,) [1]."""
+    """Layers without experts, layers with experts and logits of each stage of the model, (stages,) [1], read-only."""
+    counts = arrays.counts
+    shape = (plan.pipeline, plan.virtual_stages, plan.schedule, plan.first_layers, plan.last_layers)
+    return _kinds(
+        *shape,
+        int(counts[columns.MODEL_LAYERS]),
+        float(counts[columns.FIRST_DENSE]),
+        float(counts[columns.MOE_LAYERS]),
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _kinds(
+    pipeline: int,
+    virtual_stages: int,
+    schedule: Schedule,
+    first_layers: int,
+    last_layers: int,
+    layers: int,
+    leading: float,
+    moe_layers: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     import numpy as np
 
-    counts = arrays.counts
-    layers, leading = int(counts[columns.MODEL_LAYERS]), counts[columns.FIRST_DENSE]
+    plan = Plan(
+        pipeline=pipeline,
+        virtual_stages=virtual_stages,
+        schedule=schedule,
+        first_layers=first_layers,
+        last_layers=last_layers,
+    )
     held = stage_layers(plan, layers)
     starts = np.concatenate([[0.0], np.cumsum(held)[:-1]])
     plain = np.clip(leading - starts, 0.0, held)
-    share = counts[columns.MOE_LAYERS] / (layers - leading) if counts[columns.MOE_LAYERS] else 0.0
+    share = moe_layers / (layers - leading) if moe_layers else 0.0
     with_experts = (held - plain) * share
     head = np.zeros(len(held))
     head[-1] = 1.0
-    return held - with_experts, with_experts, head
+    found = (held - with_experts, with_experts, head)
+    for each in found:
+        each.flags.writeable = False
+    return found
 
 
 def run_pipeline(
@@ -68,11 +99,13 @@ def run_pipeline(
     """Run the schedule of a plan on its stages; ``layer`` (3, 10) and ``hop_s`` come from the step kernel [s]."""
     from simulator.training.kernels import pass_seconds
 
-    _, batch, _ = arrays.work
-    micro_batches = int(batch) // (plan.data * plan.micro_batch)
-    order = pipeline_order(plan.schedule, plan.pipeline, plan.virtual_stages, micro_batches)
     passes = pass_seconds(layer, *kinds_of_layers(plan, arrays))
-    return execute(order, *passes, hop_s=hop_s, is_compiled=is_compiled)
+    return execute(_order(plan, arrays), *passes, hop_s=hop_s, is_compiled=is_compiled)
+
+
+def _order(plan: Plan, arrays: Arrays) -> Order:
+    micro_batches = int(arrays.work[columns.BATCH]) // (plan.data * plan.micro_batch)
+    return pipeline_order(plan.schedule, plan.pipeline, plan.virtual_stages, micro_batches)
 
 
 def fill_executed(
@@ -85,17 +118,17 @@ def fill_executed(
     """
     import numpy as np
 
-    from simulator.training.kernels import stage_seconds
+    from simulator.training.kernels import pass_seconds, stage_seconds
     from simulator.training.layers import kernels as of_layer
 
     before = float(parts[: columns.OVERHEAD].sum())
-    ideal = run_pipeline(plan, arrays, layer, 0.0, is_compiled=is_compiled)
-    hop_s = float(parts[columns.HOP])
-    sent = run_pipeline(plan, arrays, layer, hop_s, is_compiled=is_compiled) if hop_s > 0 else ideal
+    kinds, order, hop_s = kinds_of_layers(plan, arrays), _order(plan, arrays), float(parts[columns.HOP])
+    passes = pass_seconds(layer, *kinds)
+    ideal = execute(order, *passes, is_compiled=is_compiled)
+    sent = execute(order, *passes, hop_s=hop_s, is_compiled=is_compiled) if hop_s > 0 else ideal
     busiest = int(np.argmax(ideal.busy_s))
-    order = ideal.order
     each = order.micro_batches / (2 if plan.schedule == "dualpipe" else 1)
-    dense, moe, head = (float(kind[order.stage_of[busiest]].sum()) * each for kind in kinds_of_layers(plan, arrays))
+    dense, moe, head = (float(kind[order.stage_of[busiest]].sum()) * each for kind in kinds)
     for part, first, last in (
         (columns.COMPUTE, of_layer.FORWARD, of_layer.TENSOR_F),
         (columns.TENSOR_COMM, of_layer.TENSOR_F, of_layer.CONTEXT_F),

@@ -133,16 +133,16 @@ def stage_values(order: Order, name: str, value: ArrayLike) -> NDArray[np.float6
 
 def _node_hops(order: Order, hop_s: ArrayLike) -> NDArray[np.float64]:
     """Seconds of a message between each chunk and the one above it."""
+    if np.ndim(hop_s) == 0:
+        return order.is_sent * _values("hop_s", hop_s, 1)
     hops = np.concatenate([[0.0], _values("hop_s", hop_s, order.stages - 1)])[order.stage_of.ravel()]
-    ranks = np.arange(order.above.size) // order.chunks
-    is_sent = (order.above >= 0) & (order.above // order.chunks != ranks)
-    return np.where(is_sent, hops, 0.0)
+    return np.where(order.is_sent, hops, 0.0)
 
 
 def _values(name: str, value: ArrayLike, count: int) -> NDArray[np.float64]:
     values = np.asarray(value, dtype=np.float64)
     if values.ndim > 1 or (values.ndim == 1 and values.size != count):
         raise InputError(f"{values.size} values where {count} are needed", where=name, remedy="one for each, or one")
-    if not (values >= 0).all() or not np.isfinite(values).all():
+    if values.size and not (values.min() >= 0 and values.max() < np.inf):
         raise InputError("values are finite and not negative", where=name, remedy=f"got {values.min()}")
-    return np.broadcast_to(values, (count,))
+    return values if values.ndim else np.full(count, values)

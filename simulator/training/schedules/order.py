@@ -8,7 +8,7 @@ and V-min, Qi et al., NeurIPS 2024 (arXiv 2405.15362); DualPipe, DeepSeek-V3 (ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +64,13 @@ class Order:
     def stages(self) -> int:
         """Pieces that the model is cut into."""
         return self.ranks * self.virtual_stages if self.schedule != "dualpipe" else self.ranks
+
+    @cached_property
+    def is_sent(self) -> NDArray[np.bool_]:
+        """Whether what a chunk takes from the one above it comes from another rank, (ranks x chunks,)."""
+        ranks = np.arange(self.above.size) // self.chunks
+        found: NDArray[np.bool_] = (self.above >= 0) & (self.above // self.chunks != ranks)
+        return found
 
 
 @lru_cache(maxsize=64)
