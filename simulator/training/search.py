@@ -38,9 +38,10 @@ class Found:
 
     ``searched`` plans were weighed; of them ``unplaceable`` do not lie on the fabric and ``too_large`` do not fit in
     memory, by their ``largest`` items; the rest was priced. ``undivided`` combinations beside them divide neither the
-    batch nor the ranks. ``front`` holds the plans that no other beats in both time and memory, ascending by time, and
-    ``cloud`` (plans, 2) time [s] and memory [B] of some that fit. ``shortlist`` holds the plans worth pricing again
-    when figures move a little: the fastest that fit, and the leanest of the rest.
+    batch nor the ranks. ``front`` holds the plans that no other beats in both time and memory, ascending by time (of a
+    shortlist no more than of those that are run pass by pass), and ``cloud`` (plans, 2) time [s] and memory [B] of some
+    that fit. ``shortlist`` holds the plans worth pricing again when figures move a little: the fastest that fit, and
+    the leanest of the rest.
     """
 
     steps: tuple[Step, ...]
@@ -104,9 +105,8 @@ def search(
         price_plan(program, plan_of(row, base, part), part, arrays) for row in tally.fast.rows[: max(top, reranked)]
     ]
     steps = tuple(sorted(chosen, key=lambda step: step.seconds)[:top])
-    front = _front(
-        [*chosen, *(price_plan(program, plan_of(row, base, part), part, arrays) for row in tally.front_rows())]
-    )
+    unbeaten = tally.front_rows() if plans is None else ()
+    front = _front([*chosen, *(price_plan(program, plan_of(row, base, part), part, arrays) for row in unbeaten)])
     why = None
     if not steps:
         why = Infeasible("no plan divides the model, the batch and the chips, and lies on the fabric")
