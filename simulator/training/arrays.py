@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from simulator.collectives import level_rows
 from simulator.compute.chip import chip_row
 from simulator.errors import InputError
+from simulator.figures import Draw
 from simulator.program import LOSSES
 from simulator.training.placement import placed_rows
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from simulator.figures import Draw
     from simulator.machine import Dtype, Slice
+    from simulator.plan import Plan
     from simulator.program import Program, Stack
 
 
@@ -108,3 +109,28 @@ def training_arrays(
     library[NETWORK_LINE] = len(part.levels) - 1 if part.machines > 1 else -1
     chip = chip_row(part.chip, dtype, draw, attention=attention)
     return Arrays(program.rows, counts, work, chip, levels, library, row)
+
+
+def plan_arrays(
+    program: Program,
+    plan: Plan,
+    part: Slice,
+    stack: Stack,
+    *,
+    sequence: int,
+    batch: int,
+    draw: Draw | None = None,
+    skew: float = 1.0,
+) -> Arrays:
+    """The arrays of one plan, in its dtypes; arguments as in :func:`simulator.training.step.step`."""
+    return training_arrays(
+        program,
+        part,
+        stack,
+        sequence=sequence,
+        batch=batch,
+        dtype=plan.dtype,
+        draw=draw or Draw(),
+        attention=plan.attention_dtype,
+        skew=skew,
+    )

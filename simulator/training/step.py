@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError, InternalError
-from simulator.figures import Draw
-from simulator.training.arrays import training_arrays
+from simulator.training.arrays import plan_arrays
 from simulator.training.legal import check_plan
 from simulator.training.memory import StepMemory, weigh_plan
 from simulator.training.plans import plan_rows
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from simulator.figures import Draw
     from simulator.machine import Slice
     from simulator.plan import Plan
     from simulator.program import Program, Stack
@@ -86,17 +86,7 @@ def step(
     InternalError : the parts do not sum to the whole
     """
     check_plan(plan, program, part.chip, part.chips, sequence=sequence, batch=batch)
-    arrays = training_arrays(
-        program,
-        part,
-        stack,
-        sequence=sequence,
-        batch=batch,
-        dtype=plan.dtype,
-        draw=draw or Draw(),
-        attention=plan.attention_dtype,
-        skew=skew,
-    )
+    arrays = plan_arrays(program, plan, part, stack, sequence=sequence, batch=batch, draw=draw, skew=skew)
     return price_plan(program, plan, part, arrays, is_executed=is_executed)
 
 
@@ -109,12 +99,11 @@ def step_timeline(
     ------
     InputError : the plan is not legal, or does not lie on the slice
     """
-    found = step(program, plan, part, stack, sequence=sequence, batch=batch, draw=draw)
-    arrays = training_arrays(
-        program, part, stack, sequence=sequence, batch=batch, dtype=plan.dtype, draw=draw or Draw()
-    )
+    check_plan(plan, program, part.chip, part.chips, sequence=sequence, batch=batch)
+    arrays = plan_arrays(program, plan, part, stack, sequence=sequence, batch=batch, draw=draw)
     parts, layer = _run(plan, part, arrays, is_compiled=True)
-    return run_pipeline(plan, arrays, layer, float(parts[columns.HOP])), found
+    timeline = run_pipeline(plan, arrays, layer, float(parts[columns.HOP]))
+    return timeline, price_plan(program, plan, part, arrays)
 
 
 def _run(

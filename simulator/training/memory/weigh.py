@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import Infeasible, InternalError
-from simulator.figures import Draw
-from simulator.training.arrays import training_arrays
+from simulator.training.arrays import plan_arrays
 from simulator.training.plans import plan_rows
 
 if TYPE_CHECKING:
+    from simulator.figures import Draw
     from simulator.machine import Slice
     from simulator.plan import Plan
     from simulator.program import Program, Stack
@@ -125,17 +125,7 @@ def memory(
     ------
     InputError : the stack has no training part
     """
-    arrays = training_arrays(
-        program,
-        part,
-        stack,
-        sequence=sequence,
-        batch=batch,
-        dtype=plan.dtype,
-        draw=draw or Draw(),
-        attention=plan.attention_dtype,
-        skew=skew,
-    )
+    arrays = plan_arrays(program, plan, part, stack, sequence=sequence, batch=batch, draw=draw, skew=skew)
     return weigh_plan(plan, arrays)
 
 
