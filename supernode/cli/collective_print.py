@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.units import humanise
 from supernode.cli.common import binary_size, console, quantity
+from supernode.cli.price_print import beside, print_bounds, print_damage, print_fastest
 from supernode.nearest_rows import SHOWN
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 16
 """Jobs that a table lists one by one."""
-_SAME = 1e-9
 
 
 def as_objects(found: Sweep, near: Sequence[Sequence[Near]], good: Judged | None, shape: list[int]) -> dict[str, Any]:
@@ -114,8 +114,8 @@ def print_tables(found: Sweep, near: Sequence[Sequence[Near]], good: Judged | No
     first = found.answers[0]
     _print_answers(out, found, shape)
     if len(found.answers) == 1:
-        _print_bounds(out, first)
-        _print_algorithms(out, first)
+        print_bounds(out, first.bounds, first.over_bound)
+        print_fastest(out, "By every algorithm, in closed form", "algorithm", first.by_algorithm)
     _print_level(out, found.answers)
     _print_measured(out, near[0], is_sweep=len(found.answers) > 1)
     if good is not None:
@@ -153,31 +153,6 @@ def _print_answers(out: Console, found: Sweep, shape: str) -> None:
     out.print(table)
 
 
-def _print_bounds(out: Console, answer: Answer) -> None:
-    bounds = answer.bounds
-    named = {
-        "injection": bounds.injection_s,
-        "link": bounds.link_s,
-        "bisection": bounds.bisection_s,
-        "latency": bounds.latency_s,
-    }
-    said = ", ".join(f"{name} {humanise(seconds, 's')}" for name, seconds in named.items())
-    out.print(f"No less than: {said}; {answer.over_bound:.2f} times the largest.", markup=False)
-
-
-def _print_algorithms(out: Console, answer: Answer) -> None:
-    from rich.table import Table
-
-    table = Table(title="By every algorithm, in closed form", title_justify="left")
-    table.add_column("algorithm")
-    table.add_column("time", justify="right")
-    table.add_column("to the fastest", justify="right")
-    least = min(answer.by_algorithm.values())
-    for name, seconds in sorted(answer.by_algorithm.items(), key=lambda item: item[1]):
-        table.add_row(name, humanise(seconds, "s"), f"{seconds / least:.2f}x")
-    out.print(table)
-
-
 def _print_level(out: Console, answers: Sequence[Answer]) -> None:
     """What only the level that answered can say."""
     last = answers[-1]
@@ -186,20 +161,14 @@ def _print_level(out: Console, answers: Sequence[Answer]) -> None:
         out.print(f"Curve: {last.curve.basis} ({last.curve.grade}{clamped}).", markup=False)
     if last.flow is not None:
         flow = last.flow
-        ratio = flow.whole_s / flow.closed_s
-        same = "the same" if abs(ratio - 1) < _SAME else f"{ratio:.3f} times that"
+        same = beside(flow.whole_s, flow.closed_s)
         why = f": {flow.differs}" if flow.differs and same != "the same" else ""
         out.print(
             f"Flows: {flow.found.rounds:,} rounds, {flow.found.solved:,} solved; busiest link {flow.found.busiest}. "
             f"The closed form says {humanise(flow.closed_s, 's')}, the whole fabric {same}{why}.",
             markup=False,
         )
-        if last.seconds != flow.whole_s:
-            out.print(
-                f"With what fails: {last.seconds / flow.whole_s:.3f} times as long as on the whole fabric "
-                f"({humanise(flow.whole_s, 's')}).",
-                markup=False,
-            )
+        print_damage(out, last.seconds, flow.whole_s)
     if last.jobs is not None:
         jobs = last.jobs
         listed = [f"{slower:.3f}" for slower in jobs.slowdowns[:MOST_LISTED]]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.units import humanise
 from supernode.cli.common import console, quantity
+from supernode.cli.price_print import beside, print_bounds, print_damage, print_fastest
 from supernode.nearest_rows import SHOWN
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from supernode.exchange_sweep import Answer, Sweep
 
 Judged = tuple[float, int, int] | None
-_SAME = 1e-9
 
 
 def as_objects(found: Sweep, near: Sequence[Sequence[Near]], good: Judged, shape: list[int]) -> dict[str, Any]:
@@ -115,8 +115,9 @@ def print_tables(found: Sweep, near: Sequence[Sequence[Near]], good: Judged) -> 
     _print_answers(out, found)
     if len(found.answers) == 1:
         _print_ways(out, found, first)
-        _print_bounds(out, first)
-        _print_libraries(out, first)
+        print_bounds(out, first.bounds, first.over_bound)
+        title = "By every library that runs on this chip, in closed form"
+        print_fastest(out, title, "library and mode", first.by_library)
     if first.flow is not None:
         _print_flow(out, found.answers[-1])
     _print_measured(out, near[0], is_sweep=len(found.answers) > 1)
@@ -176,48 +177,17 @@ def _print_ways(out: Console, found: Sweep, answer: Answer) -> None:
     out.print(table)
 
 
-def _print_bounds(out: Console, answer: Answer) -> None:
-    bounds = answer.bounds
-    named = {
-        "injection": bounds.injection_s,
-        "link": bounds.link_s,
-        "bisection": bounds.bisection_s,
-        "latency": bounds.latency_s,
-    }
-    said = ", ".join(f"{name} {humanise(seconds, 's')}" for name, seconds in named.items())
-    out.print(f"No less than: {said}; {answer.over_bound:.2f} times the largest.", markup=False)
-
-
-def _print_libraries(out: Console, answer: Answer) -> None:
-    from rich.table import Table
-
-    table = Table(title="By every library that runs on this chip, in closed form", title_justify="left")
-    table.add_column("library and mode")
-    table.add_column("time", justify="right")
-    table.add_column("to the fastest", justify="right")
-    least = min(answer.by_library.values())
-    for name, seconds in sorted(answer.by_library.items(), key=lambda item: item[1]):
-        table.add_row(name, humanise(seconds, "s"), f"{seconds / least:.2f}x")
-    out.print(table)
-
-
 def _print_flow(out: Console, answer: Answer) -> None:
     flow = answer.flow
     if flow is None:
         return
-    ratio = flow.whole_s / answer.found.seconds
-    same = "the same" if abs(ratio - 1) < _SAME else f"{ratio:.3f} times that"
+    same = beside(flow.whole_s, answer.found.seconds)
     out.print(
         f"Flows: {flow.flows:,} of expected size; busiest link {flow.busiest}. The closed form says "
         f"{humanise(answer.found.seconds, 's')}, the whole fabric {same}.",
         markup=False,
     )
-    if answer.seconds != flow.whole_s:
-        out.print(
-            f"With what fails: {answer.seconds / flow.whole_s:.3f} times as long as on the whole fabric "
-            f"({humanise(flow.whole_s, 's')}).",
-            markup=False,
-        )
+    print_damage(out, answer.seconds, flow.whole_s)
 
 
 def _print_measured(out: Console, near: Sequence[Near], *, is_sweep: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.units import humanise
 from supernode.cli.common import console, quantity
+from supernode.cli.price_print import print_damage
 
 if TYPE_CHECKING:
     from supernode.exchange_vector import VectorAnswer
@@ -82,11 +83,6 @@ def print_table(found: VectorAnswer) -> None:
     if found.flow is not None:
         flow = found.flow
         out.print(f"Flows: {flow.flows:,}; busiest link {flow.busiest}.", markup=False)
-        if found.seconds != flow.whole_s:
-            out.print(
-                f"With what fails: {found.seconds / flow.whole_s:.3f} times as long as on the whole fabric "
-                f"({humanise(flow.whole_s, 's')}).",
-                markup=False,
-            )
+        print_damage(out, found.seconds, flow.whole_s)
     if part.machine.reading:
         out.print(f"Reading: {part.machine.reading}", markup=False, soft_wrap=True)
