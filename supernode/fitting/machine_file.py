@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import topologies
 from simulator.errors import InputError
@@ -19,6 +19,9 @@ from supernode.fitting.posterior import Constant, median_error
 from topologies.imports.machine_file import machine_name, template
 from topologies.imports.toml_text import toml
 from topologies.load import FIELDS, ROOT
+
+if TYPE_CHECKING:
+    from simulator.figures import Figure
 
 DIGITS = 5
 _STEP = re.compile(r"[^.\[\]]+")
@@ -122,23 +125,37 @@ def _put(table: Any, path: str, constant: Constant, fit: ClosedFit, measured: Pa
     for step in steps:
         table = table[int(step)] if isinstance(table, list) else table[step]
     before = constant.figure
-    scale = factor(before.unit, before.dimension)
-    value, low, high = (float(f"{each / scale:.{DIGITS}g}") for each in (constant.value, constant.low, constant.high))
     error = median_error(fit.after) or 0.0
-    figure: dict[str, Any] = {
+    figure = fitted_figure(before, (constant.value, constant.low, constant.high), len(fit.rows), error, measured)
+    if before.kind != "assumed" and before.value != figure["value"]:
+        figure["choice"] = "Fitted to measurements of this very machine."
+        figure["others"] = [_other(before)]
+    table[last] = figure
+
+
+def fitted_figure(
+    before: Figure, numbers: tuple[float, float, float], rows: int, error: float, measured: Path
+) -> dict[str, Any]:
+    """A figure as a file holds it, in the unit of the one before.
+
+    Parameters
+    ----------
+    numbers : fitted value and the ends of its 90 % range, in SI base units
+    rows, error : how many rows it was fitted to, and their median error [1]
+    measured : the file of these rows
+    """
+    scale = factor(before.unit, before.dimension)
+    value, low, high = (float(f"{each / scale:.{DIGITS}g}") for each in numbers)
+    return {
         "value": value,
         "unit": before.unit,
         "low": min(low, value),
         "high": max(high, value),
         "kind": "derived",
         "source": source_of(measured),
-        "locator": f"{len(fit.rows)} rows of {plain(measured.name)}, median error {error:.1%}",
+        "locator": f"{rows} rows of {plain(measured.name)}, median error {error:.1%}",
         "note": f"90 % range. Before: {before.value:g} ({before.low:g} to {before.high:g}) {before.unit}.",
     }
-    if before.kind != "assumed" and before.value != value:
-        figure["choice"] = "Fitted to measurements of this very machine."
-        figure["others"] = [_other(before)]
-    table[last] = figure
 
 
 def _other(figure: Any) -> dict[str, Any]:

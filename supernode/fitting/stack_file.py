@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import workloads
 from simulator.errors import InputError
 from simulator.files import read_text, write_whole
-from simulator.units import factor
-from supernode.fitting.machine_file import DIGITS, plain, source_of
+from supernode.fitting.machine_file import fitted_figure, plain, source_of
 from supernode.fitting.posterior import median_error
 from topologies.imports.machine_file import machine_name
 from topologies.imports.toml_text import toml
@@ -49,20 +48,7 @@ def write_stack(out: Path, like: str, fit: TrainingFit, measured: Path) -> None:
 
 def _figure(each: Constant, bounds: tuple[float, float], fit: TrainingFit, measured: Path) -> dict[str, Any]:
     """The fitted figure in the unit of the one before, within what a stack's file may hold."""
-    before = each.figure
-    scale = factor(before.unit, before.dimension)
-    low, value, high = (
-        float(f"{min(max(number, bounds[0]), bounds[1]) / scale:.{DIGITS}g}")
-        for number in (each.low, each.value, each.high)
-    )
+    numbers = (each.value, each.low, each.high)
+    value, low, high = (min(max(number, bounds[0]), bounds[1]) for number in numbers)
     error = median_error(fit.after) or 0.0
-    return {
-        "value": value,
-        "unit": before.unit,
-        "low": min(low, value),
-        "high": max(high, value),
-        "kind": "derived",
-        "source": source_of(measured),
-        "locator": f"{len(fit.rows)} rows of {plain(measured.name)}, median error {error:.1%}",
-        "note": f"90 % range. Before: {before.value:g} ({before.low:g} to {before.high:g}) {before.unit}.",
-    }
+    return fitted_figure(each.figure, (value, low, high), len(fit.rows), error, measured)
