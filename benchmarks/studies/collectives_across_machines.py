@@ -14,9 +14,7 @@ Run it with ``python benchmarks/studies/collectives_across_machines.py --out stu
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +26,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import patheffects, ticker
 from matplotlib.figure import Figure as Sheet
+from results import cell, write_picture, write_table
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -35,10 +34,8 @@ import topologies
 from simulator.collectives import Group, group_of, price_in
 from simulator.errors import InputError
 from simulator.figures import Draw, Figure, Kind, settle
-from simulator.files import write_whole
 from simulator.machine import Level, Link, Machine, Slice, Software, slice_of
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
-from supernode.plots.save import PNG_DOTS_PER_INCH, rendered
 from supernode.plots.theme import INK, LINES, MARKERS, STYLE, byte_tick, look, plain, tick, wrapped
 
 if TYPE_CHECKING:
@@ -161,7 +158,7 @@ class Study:
 
     def keep(self, **cells: object) -> None:
         """Add a row to the table."""
-        self.rows.append(tuple(_cell(cells.get(name, "")) for name in ROW))
+        self.rows.append(tuple(cell(cells.get(name, "")) for name in ROW))
 
     def keep_curve(self, picture: str, kind: str, name: str, sizes: Sequence[float], found: Priced) -> None:
         """Add a row for every size."""
@@ -173,15 +170,11 @@ class Study:
 
     def write(self, name: str, sheet: Sheet) -> None:
         """Write a picture as PNG and SVG, the same bytes for the same numbers."""
-        sheet.set_dpi(PNG_DOTS_PER_INCH)
-        for ending, data in rendered(sheet).items():
-            write_whole(self.out / f"{name}.{ending}", data)
+        write_picture(self.out, name, sheet)
 
     def write_table(self) -> None:
         """Write the numbers of all pictures."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([ROW, *self.rows])
-        write_whole(self.out / "results.csv", text.getvalue())
+        write_table(self.out, ROW, self.rows)
 
 
 def main() -> None:
@@ -518,13 +511,6 @@ def _notes(sheet: Sheet, study: Study, lead: str) -> None:
     letters = int(sheet.get_figwidth() * LETTERS_PER_INCH)
     sheet.supxlabel(wrapped(text, letters), fontsize=7.5, x=0.01, ha="left")
     study.kinds.clear()
-
-
-def _cell(value: object) -> object:
-    """A cell of the table: six digits are more than the figures deserve; nothing for no number."""
-    if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else ""
-    return value
 
 
 if __name__ == "__main__":

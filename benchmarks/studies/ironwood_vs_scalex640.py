@@ -13,8 +13,6 @@ Run it with ``python benchmarks/studies/ironwood_vs_scalex640.py --out study``; 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
 import time
 from dataclasses import dataclass
@@ -26,18 +24,17 @@ import numpy as np
 from matplotlib import ticker
 from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
+from results import cell, write_picture, write_table
 
 import supernode as sn
 import topologies
 import workloads
 from simulator.figures import Draw, Figure, Kind
-from simulator.files import write_whole
 from simulator.machine import Machine, slice_of
 from simulator.serving import estimate
 from simulator.training import USUAL, search, space_of
 from supernode.basis import BASES
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
-from supernode.plots.save import PNG_DOTS_PER_INCH, rendered
 from supernode.plots.theme import INK, LINES, MARKERS, STYLE, look, plain, tick, wrapped
 from workloads.program import program
 from workloads.tasks import ServingTask, TrainingTask
@@ -132,19 +129,15 @@ class Study:
         """Add a row to the table."""
         numbers = {"value": found.value, "low": found.low, "high": found.high, "answered": found.answered}
         row = cells | numbers | {"unit": unit}
-        self.rows.append(tuple(_cell(row.get(name, "")) for name in ROW))
+        self.rows.append(tuple(cell(row.get(name, "")) for name in ROW))
 
     def write(self, name: str, sheet: Sheet) -> None:
         """Write a picture as PNG and SVG, the same bytes for the same numbers."""
-        sheet.set_dpi(PNG_DOTS_PER_INCH)
-        for ending, data in rendered(sheet).items():
-            write_whole(self.out / f"{name}.{ending}", data)
+        write_picture(self.out, name, sheet)
 
     def write_table(self) -> None:
         """Write the numbers of all pictures."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([ROW, *self.rows])
-        write_whole(self.out / "results.csv", text.getvalue())
+        write_table(self.out, ROW, self.rows)
 
 
 def main() -> None:
@@ -470,13 +463,6 @@ def _notes(sheet: Sheet, study: Study, lead: str) -> None:
     letters = int(sheet.get_figwidth() * LETTERS_PER_INCH)
     sheet.supxlabel(wrapped(text, letters), fontsize=7.5, x=0.01, ha="left")
     study.kinds.clear()
-
-
-def _cell(value: object) -> object:
-    """A cell of the table: six digits are more than the figures deserve; nothing for no number."""
-    if isinstance(value, float):
-        return f"{value:.6g}" if np.isfinite(value) else ""
-    return value
 
 
 if __name__ == "__main__":

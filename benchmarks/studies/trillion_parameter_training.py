@@ -14,8 +14,6 @@ Run it with ``python benchmarks/studies/trillion_parameter_training.py --out stu
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import math
 from dataclasses import dataclass, replace
@@ -27,6 +25,7 @@ import numpy as np
 from matplotlib import ticker
 from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
+from results import cell, write_picture, write_table
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -35,11 +34,9 @@ import topologies
 import workloads
 from simulator.economics import price_work
 from simulator.figures import Draw, Figure, Kind
-from simulator.files import write_whole
 from simulator.machine import Slice, slice_of
 from simulator.training import Space, search, space_of, step
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
-from supernode.plots.save import PNG_DOTS_PER_INCH, rendered
 from supernode.plots.theme import GREY, INK, LINES, LOOKS, MARKERS, STYLE, Look, look, plain, swatch, tick, wrapped
 from supernode.wording import number
 from workloads.program import count, program
@@ -210,7 +207,7 @@ class Study:
         best = point.best
         names = (picture, point.work.label, point.contender.name, case, best.chips, measure.name)
         row = (*names, found.value, found.low, found.high, measure.unit, found.answered, best.step and best.step.plan)
-        self.rows.append(tuple(_cell(each) for each in row))
+        self.rows.append(tuple(cell(each) for each in row))
 
     def write(self, name: str, sheet: Sheet, lead: str) -> None:
         """Write a picture with its notes as PNG and SVG, the same bytes for the same numbers."""
@@ -221,9 +218,7 @@ class Study:
             f"{topologies.entry('scalex640').reading} All in bf16. Rests on {len(self.kinds)} figures: {counts}."
         )
         sheet.supxlabel(wrapped(text, int(WIDTH * LETTERS_PER_INCH)), fontsize=7.5, x=0.01, ha="left")
-        sheet.set_dpi(PNG_DOTS_PER_INCH)
-        for ending, data in rendered(sheet).items():
-            write_whole(self.out / f"{name}.{ending}", data)
+        write_picture(self.out, name, sheet)
 
 
 def main() -> None:
@@ -251,9 +246,7 @@ def main() -> None:
         for draw in (draw_where, draw_memory, draw_value):
             draw(study, whole)
         changes = [change for point in study.each("what changes it", whole) for change in changes_of(study, point)]
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([ROW, *study.rows])
-        write_whole(given.out / "results.csv", text.getvalue())
+        write_table(given.out, ROW, study.rows)
     say(points, whole, changes)
     print(f"wrote 5 pictures and results.csv to {given.out}")
 
@@ -653,13 +646,6 @@ def _bars(ax: Axes, work: Work) -> None:
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", **GRID)
     ax.set_title(_titled(work))
-
-
-def _cell(value: object) -> object:
-    """A cell of the table: six digits are more than the figures deserve; nothing for no number."""
-    if isinstance(value, float):
-        return f"{value:.6g}" if np.isfinite(value) else ""
-    return "" if value is None else str(value)
 
 
 if __name__ == "__main__":
