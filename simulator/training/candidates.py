@@ -6,11 +6,12 @@ so that millions never lie in memory at once. Plans with the same layers follow 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from simulator.plan import CONTEXT_MODES, RECOMPUTES, SCHEDULES, Plan
-from simulator.training.legal import context_parts, divides_stages
+from simulator.training.legal import ENDS, context_parts, fills_stages
 from simulator.training.placement import axis_orders
 from simulator.training.plans import plan_rows
 from simulator.training.rows import kernels as columns
@@ -235,10 +236,23 @@ def _orders(layers: int, pipeline: int, space: Space) -> Iterator[tuple[Schedule
         yield Plan().schedule, 1
         return
     for schedule in space.schedules:
-        for virtual in range(1, (layers + 2) // pipeline + 1):
+        for virtual in virtual_choices(layers, pipeline):
             enough = 2 * pipeline * virtual  # micro-batches that every schedule can run
-            if divides_stages(layers, pipeline, virtual) and refusal(schedule, pipeline, virtual, enough) is None:
+            if refusal(schedule, pipeline, virtual, enough) is None:
                 yield schedule, virtual
+
+
+def virtual_choices(layers: int, pipeline: int) -> list[int]:
+    """Virtual stages worth a look: every legal number that makes the longest chunk shorter than fewer do.
+
+    More chunks of the same longest length wait as long for each other and send more messages.
+
+    >>> virtual_choices(61, 4)
+    [1, 2, 3, 4, 6, 8]
+    """
+    legal = [n for n in range(1, layers + ENDS + 1) if fills_stages(layers, pipeline, n)]
+    longest = [math.ceil(layers / (pipeline * n)) for n in legal]
+    return [n for i, n in enumerate(legal) if i == 0 or longest[i] < longest[i - 1]]
 
 
 def _shards(part: Slice, tensor: int, ranks: int) -> list[int]:

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from simulator.plan import Plan
     from simulator.program import Program
 
-HEAD_LAYERS = (0, 1, 2)
-"""Embedding and logits may each count as a layer where virtual stages share the layers (Llama 3, arXiv 2407.21783,
-section 3.3.2: 126 layers on 16 ranks)."""
+ENDS = 2
+"""Chunks that may hold no layer where ranks have several: that of the embedding and that of the logits."""
 FROM_ZERO = ("zero", "shard", "first_layers", "last_layers", "recompute_layers")
 """Counts of a plan that may be 0."""
 MOST_ZERO = 3
@@ -44,7 +43,7 @@ def check_plan(plan: Plan, program: Program, chip: Chip, chips: int, *, sequence
         raise InputError(f"plan {plan} uses {plan.chips} chips, the slice has {chips}", remedy=remedy)
     _check_dtypes(plan, chip)
     _check_layers(plan, program, sequence)
-    _check_stages(plan, program.layers)
+    check_stages(plan, program.layers)
     _check_experts(plan, program)
     ranks = plan.context * plan.data
     if plan.shard and (plan.zero == 0 or ranks % plan.shard):
@@ -62,12 +61,9 @@ def check_plan(plan: Plan, program: Program, chip: Chip, chips: int, *, sequence
         check_schedule(plan.schedule, plan.pipeline, plan.virtual_stages, each // plan.micro_batch)
 
 
-def divides_stages(layers: int, pipeline: int, virtual_stages: int) -> bool:
-    """Whether layers can be dealt out to the stages: one each at least, evenly where ranks have several."""
-    stages = pipeline * virtual_stages
-    if virtual_stages == 1:
-        return stages <= layers
-    return stages <= layers + HEAD_LAYERS[-1] and any((layers + more) % stages == 0 for more in HEAD_LAYERS)
+def fills_stages(layers: int, pipeline: int, virtual_stages: int) -> bool:
+    """Whether every chunk of every rank has a layer, or the embedding or logits where ranks have several chunks."""
+    return pipeline * virtual_stages <= layers + (ENDS if virtual_stages > 1 else 0)
 
 
 def context_parts(mode: str, context: int) -> int:
@@ -110,7 +106,13 @@ def _check_layers(plan: Plan, program: Program, sequence: int) -> None:
         raise InputError(message, where="plan.context", remedy=_nearest(plan.context, own, lambda n: own % n == 0))
 
 
-def _check_stages(plan: Plan, layers: int) -> None:
+def check_stages(plan: Plan, layers: int) -> None:
+    """Refuse pipeline ranks and virtual stages that layers do not fill.
+
+    Raises
+    ------
+    InputError : names the field, its value and the legal values nearby
+    """
     pipeline, virtual = plan.pipeline, plan.virtual_stages
     if pipeline == 1 and (virtual > 1 or plan.first_layers or plan.last_layers):
         name = "virtual_stages" if virtual > 1 else "first_layers" if plan.first_layers else "last_layers"
@@ -128,13 +130,12 @@ def _check_stages(plan: Plan, layers: int) -> None:
         message = f"{plan.first_layers} and {plan.last_layers} layers at the ends leave {layers - given} for the others"
         remedy = f"together {layers}" if others == 0 else f"together at most {layers - others}"
         raise InputError(message, where="plan.first_layers", remedy=remedy)
-    if not given and not divides_stages(layers, pipeline, virtual):
+    if virtual > 1 and not _fills_chunks(plan, layers, virtual):
+        message = f"{virtual} virtual stages x {pipeline} pipeline ranks leave a stage without any of {layers} layers"
         if plan.schedule in V_SHAPED:
-            message = f"{pipeline} pipeline ranks x {virtual} virtual stages do not divide {layers} layers"
-            remedy = _nearest(pipeline, layers, lambda n: divides_stages(layers, n, virtual))
+            remedy = _nearest(pipeline, layers, lambda n: fills_stages(layers, n, virtual))
             raise InputError(message, where="plan.pipeline", remedy=remedy)
-        message = f"{virtual} virtual stages x {pipeline} pipeline ranks do not divide {layers} layers"
-        remedy = _nearest(virtual, layers, lambda n: divides_stages(layers, pipeline, n))
+        remedy = _nearest(virtual, layers, lambda n: _fills_chunks(plan, layers, n))
         raise InputError(message, where="plan.virtual_stages", remedy=remedy)
     if plan.recompute_layers > layers:
         raise InputError(
@@ -142,6 +143,18 @@ def _check_stages(plan: Plan, layers: int) -> None:
             where="plan.recompute_layers",
             remedy=f"at most {layers}",
         )
+
+
+def _fills_chunks(plan: Plan, layers: int, virtual_stages: int) -> bool:
+    """:func:`fills_stages` of a plan that may say how many layers the first and the last rank have."""
+    if not plan.first_layers and not plan.last_layers:
+        return fills_stages(layers, plan.pipeline, virtual_stages)
+    others = plan.pipeline - (plan.first_layers > 0) - (plan.last_layers > 0)
+    ends = (plan.first_layers, plan.last_layers)
+    least = virtual_stages - 1  # the embedding or the logits fill the other
+    if any(0 < own < least for own in ends):
+        return False
+    return others == 0 or layers - sum(ends) >= others * virtual_stages
 
 
 def _check_experts(plan: Plan, program: Program) -> None:

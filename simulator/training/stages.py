@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from simulator.plan import Plan
+from simulator.training.plans import plan_rows
 from simulator.training.rows import kernels as columns
 from simulator.training.schedules import execute, pipeline_order
 from simulator.training.schedules.legal import V_SHAPED
@@ -22,30 +23,34 @@ if TYPE_CHECKING:
 def stage_layers(plan: Plan, layers: int) -> NDArray[np.float64]:
     """Layers of each stage of the model, (stages,) [1].
 
-    As even as it goes: stages in the middle get one more before the first does, the last, which has the logits, never.
-    Ranks whose layers the plan states deal them out to their stages.
+    Ranks have what :func:`simulator.training.memory.kernels.pipeline_layout` says. Where that does not divide by their
+    chunks, late ones get one more before early ones do, the one with the logits after all others.
     """
     import numpy as np
 
-    ranks = plan.pipeline
-    stages = ranks if plan.schedule == "dualpipe" else ranks * plan.virtual_stages
-    if plan.first_layers or plan.last_layers:
-        pieces = stages // ranks
-        own = _even(
-            ranks - (plan.first_layers > 0) - (plan.last_layers > 0), layers - plan.first_layers - plan.last_layers
-        )
-        of_rank = [plan.first_layers] * (plan.first_layers > 0) + own + [plan.last_layers] * (plan.last_layers > 0)
-        there = np.array(of_rank, dtype=np.float64) / pieces
-        return np.concatenate([there, there[::-1]]) if plan.schedule in V_SHAPED else np.tile(there, pieces)
-    return np.array(_even(stages, layers), dtype=np.float64)
+    from simulator.training.memory.kernels import layers_of_rank, pipeline_layout
 
-
-def _even(stages: int, layers: int) -> list[int]:
-    each, more = divmod(layers, stages) if stages else (0, 0)
-    found = [each] * stages
-    for stage in [*range(1, stages - 1), 0][:more]:
-        found[stage] += 1
+    counts = np.zeros(columns.FIRST_DENSE + 1)
+    counts[columns.MODEL_LAYERS] = layers
+    layout = pipeline_layout(counts, plan_rows([plan])[0])
+    pieces = 1 if plan.schedule == "dualpipe" else plan.virtual_stages
+    found = np.empty(plan.pipeline * pieces)
+    for rank in range(plan.pipeline):
+        stages = _stages_of_rank(plan, rank)
+        each, more = divmod(int(layers_of_rank(layout, rank)[0]), pieces)
+        turn = [*reversed(range(pieces))]
+        if stages[-1] == len(found) - 1:
+            turn = [*turn[1:], turn[0]]
+        for place, chunk in enumerate(turn):
+            found[stages[chunk]] = each + (place < more)
     return found
+
+
+def _stages_of_rank(plan: Plan, rank: int) -> list[int]:
+    """Stages of the model that a rank holds, in the order in which a micro-batch comes to them."""
+    if plan.schedule in V_SHAPED:
+        return [rank, 2 * plan.pipeline - 1 - rank]
+    return [*range(rank, plan.pipeline * plan.virtual_stages, plan.pipeline)]
 
 
 def kinds_of_layers(plan: Plan, arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

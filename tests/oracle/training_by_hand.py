@@ -459,33 +459,50 @@ def even(layers, places):
     return found
 
 
-def rank_layers(given):
-    """Layers of each pipeline rank, as memory and data ranks count them."""
+def chunks_of(given):
+    """Layers of each chunk of each pipeline rank."""
     plan, layers = given.plan, given.work.layers
+    p, v = plan.pipeline, plan.virtual_stages
     first, last = plan.first_layers, plan.last_layers
-    if not first and not last:
-        return even(layers, plan.pipeline)
-    middle = even(layers - first - last, plan.pipeline - (first > 0) - (last > 0))
-    return [first] * (first > 0) + middle + [last] * (last > 0)
+    is_folded = plan.schedule in FOLDED and p > 1
+    if is_folded and not first:  # one more for the later chunks of all ranks but the first, their earlier ones, stage 0
+        assert not last
+        found = [[layers // (2 * p)] * 2 for _ in range(p)]
+        turns = [(rank, 1) for rank in range(1, p)] + [(rank, 0) for rank in range(1, p)] + [(0, 0)]
+        for rank, chunk in turns[: layers % (2 * p)]:
+            found[rank][chunk] += 1
+        return found
+    middle = even(layers - first - last, p - (first > 0) - (last > 0)) if first or last else even(layers, p)
+    own = [first] * (first > 0) + middle + [last] * (last > 0)
+    found = []
+    for rank, mine in enumerate(own):
+        chunks = [mine // v] * v
+        order = list(range(v))[::-1]
+        if rank == (0 if is_folded else p - 1):
+            order = order[1:] + order[:1]  # the logits are there
+        for chunk in order[: mine % v]:
+            chunks[chunk] += 1
+        found.append(chunks)
+    return found
 
 
-def with_experts(given, start, own, chunks=1):
-    """Layers with experts among ``own`` in ``chunks``, of which the first begins at layer ``start``."""
+def with_experts(given, start, own, first):
+    """Layers with experts among ``own``, of which the ``first`` so many begin at layer ``start``."""
     experts = given.model.experts
     if not experts:
         return 0.0
-    dense = min(max(experts.dense_layers - start, 0.0), own / chunks)
+    dense = min(max(experts.dense_layers - start, 0.0), first)
     return (own - dense) * given.work.moe_layers / (given.work.layers - experts.dense_layers)
 
 
 def ranks_of(given):
     """(dense layers, layers with experts, logits) that each pipeline rank computes for a micro-batch, and holds."""
     plan = given.plan
-    own = rank_layers(given)
-    chunks = max(plan.virtual_stages, 2 if plan.schedule in FOLDED and plan.pipeline > 1 else 1)
+    chunks = chunks_of(given)
     each = []
-    for rank, layers in enumerate(own):
-        each.append((layers, with_experts(given, sum(own[:rank]) / chunks, layers, chunks)))
+    for rank, mine in enumerate(chunks):
+        start = sum(before[0] for before in chunks[:rank])
+        each.append((sum(mine), with_experts(given, start, sum(mine), mine[0])))
     last = 0 if plan.schedule in FOLDED else plan.pipeline - 1
     head = [1.0 if rank == last else 0.0 for rank in range(plan.pipeline)]
     if plan.schedule == "dualpipe" and plan.pipeline > 1:
@@ -498,17 +515,14 @@ def ranks_of(given):
 def stages_of(given):
     """(dense layers, layers with experts, logits) of each stage of the model."""
     plan = given.plan
-    stages = plan.pipeline * (plan.virtual_stages if plan.schedule != "dualpipe" else 1)
-    if plan.first_layers or plan.last_layers:
-        chunks = stages // plan.pipeline
-        own = [layers / chunks for layers in rank_layers(given)]
-        own = own + own[::-1] if plan.schedule in FOLDED else own * chunks
-    else:
-        own = even(given.work.layers, stages)
+    chunks = chunks_of(given)
+    own = [mine[chunk] for chunk in range(plan.virtual_stages) for mine in chunks]
+    if plan.schedule in FOLDED and plan.pipeline > 1:
+        own = [mine[0] for mine in chunks] + [mine[1] for mine in reversed(chunks)]
     found = []
     for stage, layers in enumerate(own):
-        moe = with_experts(given, sum(own[:stage]), layers)
-        found.append((layers - moe, moe, 1.0 if stage == stages - 1 else 0.0))
+        moe = with_experts(given, sum(own[:stage]), layers, layers)
+        found.append((layers - moe, moe, 1.0 if stage == len(own) - 1 else 0.0))
     return found
 
 

@@ -105,7 +105,8 @@ def test_larger_micro_batches_need_more(case):
 def test_more_layers_need_more(case, extra):
     name, stack, plan = case
     model = PROGRAMS[name].model
-    deeper = program(msgspec.structs.replace(model, layers=model.layers + extra * plan.pipeline))
+    each = 2 * extra  # for both chunks of a V
+    deeper = program(msgspec.structs.replace(model, layers=model.layers + each * plan.pipeline))
     assert weigh(name, stack, plan, deeper).needed_bytes > weigh(name, stack, plan).needed_bytes
 
 

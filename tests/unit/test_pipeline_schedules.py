@@ -417,7 +417,7 @@ def test_what_a_search_takes_for_the_activations_of_a_rank_is_the_peak_of_its_or
         if order.ranks == 1:  # not a pipeline: gradients are added up micro-batch by micro-batch
             continue
         size = (SCHEDULES.index(schedule), order.ranks, order.virtual_stages, order.micro_batches)
-        taken = [in_flight(*size, rank) for rank in range(order.ranks)]
+        taken = [in_flight(*size, rank, order.virtual_stages) for rank in range(order.ranks)]
         held = peak_activations(order, 1 / order.virtual_stages)
         assert max(taken) == pytest.approx(max(held)), order
         assert (np.array(taken) >= held - 1e-9).all(), order

@@ -19,7 +19,7 @@ from simulator.machine import slice_of
 from simulator.plan import CONTEXT_MODES, OFFLOADS, RECOMPUTES, SCHEDULES, Plan
 from simulator.plan_text import read_plan
 from simulator.training import USUAL, Space, check_plan, kernels, search, space_of, step, training_arrays
-from simulator.training.candidates import candidate_blocks, divisors
+from simulator.training.candidates import candidate_blocks, divisors, virtual_choices
 from simulator.training.memory import ITEMS
 from simulator.training.placement import axis_orders
 from simulator.training.plans import plan_of, plan_rows
@@ -38,8 +38,9 @@ SMALL = Space(
     schedules=("1f1b", "zb-v", "dualpipe"),
     context_modes=("ring", "ulysses"),
 )
-CLOSED_FORM_ERROR = 0.04
-"""The closed form of a pipeline was seen to differ from its passes run one by one by up to 0.031, on three models."""
+CLOSED_FORM_ERROR = {True: 0.09, False: 0.04}
+"""By whether virtual stages share layers that do not divide: the closed form of a pipeline was seen to differ from its
+passes run one by one by up to 0.081 where they do and 0.031 elsewhere, on three models."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,10 @@ def legal(plan, work, part, batch):
 
 
 def all_plans(work, part, space, batch):
-    """Every plan that :func:`check_plan` lets through, found by trying them all."""
+    """Every plan that :func:`check_plan` lets through, found by trying them all.
+
+    Of virtual stages with the same longest chunk the fewest.
+    """
     chips, experts = part.chips, work.model.experts
     sizes = divisors(chips)
     for tensor, context, pipeline in itertools.product(sizes, sizes, sizes):
@@ -112,7 +116,8 @@ def all_plans(work, part, space, batch):
                 recompute=recompute,
                 context_mode=mode,
             )
-            if legal(plan, work, part, batch):
+            longest, fewer = (-(-work.layers // (pipeline * n)) for n in (virtual, max(virtual - 1, 1)))
+            if (virtual == 1 or longest < fewer) and legal(plan, work, part, batch):
                 yield plan
 
 
@@ -232,7 +237,7 @@ def test_the_closed_form_of_a_pipeline_is_near_its_passes_run_one_by_one(nodes):
     work, part = program(workloads.model("deepseek-v3")), slice_of(nodes, 128)
     arrays = training_arrays(work, part, stack, sequence=SEQUENCE, batch=512, dtype="bf16", draw=Draw())
     space = space_of(stack, USUAL)
-    errors, schedules = [], set()
+    errors, schedules = {True: [], False: []}, set()
     for block in candidate_blocks(work, part, 128, sequence=SEQUENCE, batch=512, space=space, base=Plan()):
         rows = block.rows[::151]
         seconds, needed = np.empty(len(rows)), np.empty(len(rows))
@@ -240,11 +245,13 @@ def test_the_closed_form_of_a_pipeline_is_near_its_passes_run_one_by_one(nodes):
         for row, estimated in zip(rows, seconds, strict=True):
             plan = plan_of(row, Plan(), part)
             if np.isfinite(estimated) and plan.pipeline > 1:
-                errors.append(estimated / price_plan(work, plan, part, arrays).seconds - 1)
+                differ = plan.virtual_stages > 1 and work.layers % (plan.pipeline * plan.virtual_stages) > 0
+                errors[differ].append(abs(estimated / price_plan(work, plan, part, arrays).seconds - 1))
                 schedules.add(plan.schedule)
     assert schedules >= {"1f1b", "zb-h1"}
-    assert len(errors) > 50
-    assert max(np.abs(errors)) < CLOSED_FORM_ERROR
+    for differ, most in CLOSED_FORM_ERROR.items():
+        assert len(errors[differ]) > 25
+        assert max(errors[differ]) < most
 
 
 def test_a_model_with_prediction_modules_has_them_among_its_layers(nodes):
@@ -254,6 +261,29 @@ def test_a_model_with_prediction_modules_has_them_among_its_layers(nodes):
     assert legal(Plan(pipeline=62, data=8), work, part, 512)
     assert legal(Plan(pipeline=2, virtual_stages=31, data=8), work, part, 512)
     assert not legal(Plan(pipeline=63, data=8), work, part, 512)
+
+
+def test_published_pipelines_whose_layers_do_not_divide_are_legal_and_searched(nodes):
+    """DeepSeek-V3's 61 layers as PP4 VPP4 (Megatron-Core, arXiv 2603.07685, table 3), 126 of Llama 3 on 16 ranks."""
+    for name, pipeline, chosen in (("deepseek-v3", 4, [1, 2, 3, 4, 6, 8]), ("llama3-405b", 16, [1, 2, 3, 4, 8])):
+        work = program(workloads.model(name))
+        assert virtual_choices(work.layers, pipeline) == chosen
+        for virtual in range(1, 9):
+            assert legal(Plan(pipeline=pipeline, virtual_stages=virtual, data=4), work, slice_of(nodes, 64), 512)
+    work, part = program(workloads.model("deepseek-v3")), slice_of(nodes, 4)
+    assert not legal(Plan(pipeline=4, virtual_stages=16), work, part, 64)
+
+
+@given(st.integers(1, 200), st.integers(2, 32))
+def test_every_legal_number_of_virtual_stages_has_a_chosen_one_with_no_longer_chunks(layers, pipeline):
+    chosen = virtual_choices(layers, pipeline)
+    for virtual in range(1, (layers + 2) // pipeline + 1):
+        if virtual == 1 and pipeline > layers:
+            continue
+        longest = -(-layers // (pipeline * virtual))
+        fewest = [n for n in chosen if -(-layers // (pipeline * n)) == longest]
+        assert len(fewest) == 1
+        assert fewest[0] <= virtual
 
 
 @pytest.mark.parametrize(

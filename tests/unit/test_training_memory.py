@@ -187,7 +187,8 @@ def test_micro_batches_in_flight_are_those_of_the_executed_schedule(schedule, pi
         order = pipeline_order(schedule, pipeline, virtual, micro_batches)
         executed = peak_activations(order) / virtual
         closed = [
-            in_flight(SCHEDULES.index(schedule), pipeline, virtual, micro_batches, stage) for stage in range(pipeline)
+            in_flight(SCHEDULES.index(schedule), pipeline, virtual, micro_batches, stage, virtual)
+            for stage in range(pipeline)
         ]
         assert max(closed) == executed.max()
         if schedule not in {"v-half", "v-min"}:  # whose ranks differ by a chunk

@@ -130,7 +130,7 @@ def pipeline_layout(counts, plan):
     (ranks, layers of the first rank, of the others before the last, how many of those have one more, layers of the
     last, chunks of a rank; leading layers without experts, share with experts of the rest; STRAIGHT, FOLDED or DOUBLE).
     What the plan leaves open is as even as it goes: ranks in the middle get one more before the first does, the last,
-    which has the logits, never.
+    which has the logits, never. A first rank that has both ends gets one more after every chunk of the others did.
     """
     layers, pipeline, first, last = counts[MODEL_LAYERS], plan[PIPELINE], plan[FIRST_LAYERS], plan[LAST_LAYERS]
     schedule = plan[SCHEDULE]
@@ -140,17 +140,34 @@ def pipeline_layout(counts, plan):
             shape = FOLDED
         elif schedule == DUALPIPE:
             shape = DOUBLE
-    others = max(pipeline - (first > 0) - (last > 0), 1.0)
+    chunks = max(plan[VIRTUAL], 2.0) if shape == FOLDED else plan[VIRTUAL]
+    others = pipeline - (first > 0) - (last > 0)
     left = layers - first - last
+    is_open = first == 0
+    if shape == FOLDED and is_open:
+        each = math.floor(left / (chunks * others))
+        first = chunks * each + (left - chunks * each * others > chunks * (others - 1))
+        left, others, is_open = left - first, others - 1, False
+    others = max(others, 1.0)
     each = math.floor(left / others)
     extra = left - each * others
-    if first == 0:
+    if is_open:
         first = layers if pipeline == 1 else each + (extra > pipeline - 2)
     if last == 0:
         last = each
-    chunks = max(plan[VIRTUAL], 2.0) if shape == FOLDED else plan[VIRTUAL]
     share = counts[MOE_LAYERS] / (layers - counts[FIRST_DENSE]) if counts[MOE_LAYERS] > 0 else 0.0
     return pipeline, first, each, extra, last, chunks, counts[FIRST_DENSE], share, shape
+
+
+@register_jitable
+def first_chunk(layout, stage, own):
+    """Layers of the first chunk of a rank that has ``own`` [1].
+
+    Where they do not divide, late chunks get one more before early ones do, the chunk with the logits after all others.
+    """
+    chunks = layout[5]
+    has_logits = stage == 0 if layout[8] == FOLDED else stage == layout[0] - 1
+    return math.floor((own + (has_logits and chunks > 1)) / chunks) * 1.0
 
 
 @register_jitable
@@ -159,11 +176,13 @@ def layers_of_rank(layout, stage):
     pipeline, first, each, extra, last, chunks, leading, share, _ = layout
     start, own = 0.0, first
     if stage > 0:
-        start = first + (stage - 1) * each + min(stage - 1.0, extra)
+        longer = min(stage - 1.0, extra)
+        start = first_chunk(layout, 0.0, first) + longer * math.floor((each + 1) / chunks)
+        start += (stage - 1 - longer) * math.floor(each / chunks)
         own = last if stage == pipeline - 1 else each + (stage <= extra)
     dense = 0.0
-    if start < leading * chunks:  # the first chunk of the rank begins before the first layer with experts
-        dense = min(leading - start / chunks, own / chunks)
+    if start < leading:  # the first chunk of the rank begins before the first layer with experts
+        dense = min(leading - start, first_chunk(layout, stage, own))
     return own, (own - dense) * share
 
 
@@ -186,19 +205,21 @@ def rank_layers(counts, plan, stage):
 @register_jitable
 def middle_of(layout):
     """A rank of the pipeline after the first, as early as leading layers without experts allow, that has none [1]."""
-    pipeline, first, each, _, _, chunks, leading, _, _ = layout
-    stage = 1.0
-    if first < leading * chunks:
-        stage += math.ceil((leading * chunks - first) / max(each, 1.0))
+    pipeline, first, each, extra, _, chunks, leading, _, _ = layout
+    stage, start = 1.0, first_chunk(layout, 0.0, first)
+    while stage < pipeline - 1 and start < leading:
+        start += math.floor((each + (stage <= extra)) / chunks)
+        stage += 1
     return min(stage, pipeline - 1.0)
 
 
 @register_jitable
-def in_flight(schedule, pipeline, virtual, micro_batches, stage):
+def in_flight(schedule, pipeline, virtual, micro_batches, stage, layers):
     """Micro-batches whose activations a rank of the pipeline holds at the peak, in those of its layers [1].
 
     GPipe: all. 1F1B: p - i of rank i, interleaved (2 (p - i - 1) + (v - 1) p + 1) / v (Korthikanti et al., arXiv
-    2205.05198, section 4.2.3). ZB-H1 p, ZB-H2 2 p - 1, ZB-V p (Qi et al., arXiv 2401.10241, sections 2 and 6), V-half
+    2205.05198, section 4.2.3): p and, of one chunk, p - 2 i - 1 more, which is the first of its ``layers``, or fewer,
+    which is the last. ZB-H1 p, ZB-H2 2 p - 1, ZB-V p (Qi et al., arXiv 2401.10241, sections 2 and 6), V-half
     p / 2 + 1, V-min (p + 4) / 3 (arXiv 2405.15362), DualPipe p + 1 (DeepSeek-V3, arXiv 2412.19437, table 2). They are
     what the order tables of :mod:`simulator.training.schedules` hold when they are run.
     """
@@ -208,7 +229,14 @@ def in_flight(schedule, pipeline, virtual, micro_batches, stage):
     if schedule == GPIPE:
         held = micro_batches * 1.0
     elif schedule == ONE_F_ONE_B:
-        held = (2 * (pipeline - stage - 1) + (virtual - 1) * pipeline + 1) / virtual if virtual > 1 else held - stage
+        if virtual == 1:
+            held -= stage
+        else:
+            held = (2 * (pipeline - stage - 1) + (virtual - 1) * pipeline + 1) / virtual
+            more = pipeline - 2 * stage - 1
+            is_short = more > 0 or stage == pipeline - 1  # the first chunk, and that with the logits
+            chunk = math.floor(layers / virtual) if is_short else math.ceil(layers / virtual)
+            held += more * (chunk / max(layers, 1.0) - 1 / virtual)
     elif schedule == ZB_H2:
         held = 2.0 * pipeline - 1
     elif schedule == V_HALF:
@@ -519,7 +547,7 @@ def rank_activations(layout, layer, choice, layers, moe_layers, stage):
         again = scores
     else:
         kept += layers * scores
-    held = kept * in_flight(schedule, pipeline, virtual, micro_batches, stage)
+    held = kept * in_flight(schedule, pipeline, virtual, micro_batches, stage, layers)
     if is_offloaded and layers > 0:
         held = min(held, IN_PLACE * kept / layers)
     has_head = stage == 0 if shape == FOLDED else stage == pipeline - 1
