@@ -1,6 +1,7 @@
 """A training step as a Chrome trace, which https://ui.perfetto.dev opens.
 
-A process is a pipeline rank, its first thread what it computes, the others the messages that it sends and collectives.
+A process is a pipeline rank, its first thread the passes that it runs, the next what these consist of (computing, and
+what shows of the communication inside their layers), the others the messages that it sends and collectives of the end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import msgspec
 import numpy as np
 
 from simulator.files import write_whole
+from simulator.training.schedules import PARTS
 from simulator.training.schedules.passes.kernels import BACKWARD, FORWARD, INPUT, PAIRED, WEIGHT
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from simulator.training.schedules import Timeline
 
-COMPUTE, COMMUNICATION = 0, 1
+PASSES, INSIDE, COMMUNICATION = range(3)
 NAMES = {FORWARD: "F", PAIRED: "F", INPUT: "B", WEIGHT: "W", BACKWARD: "BW"}
 _NS_PER_S, _NS_PER_US = 1e9, 1e3
 
@@ -55,7 +57,12 @@ def perfetto_json(timeline: Timeline, *, name: str = "", after: Sequence[Phase] 
     events = []
     for rank in range(order.ranks):
         lanes: list[int] = []
-        slices = [*_passes(timeline, rank), *_messages(timeline, rank, lanes), *_after(timeline, rank, after)]
+        slices = [
+            *_passes(timeline, rank),
+            *_inside(timeline, rank),
+            *_messages(timeline, rank, lanes),
+            *_after(timeline, rank, after),
+        ]
         events += [*_names(timeline, rank, len(lanes)), *slices]
     about = {
         "name": name,
@@ -77,7 +84,18 @@ def _passes(timeline: Timeline, rank: int) -> Iterator[dict[str, Any]]:
         args = {"micro_batch": micro, "stage": int(order.stage_of[rank, chunk]), "chunk": chunk}
         if kind == PAIRED:
             args["paired"] = 1
-        yield _slice(f"{NAMES[kind]} {micro}", rank, COMPUTE, start, end, args)
+        yield _slice(f"{NAMES[kind]} {micro}", rank, PASSES, start, end, args)
+
+
+def _inside(timeline: Timeline, rank: int) -> Iterator[dict[str, Any]]:
+    """What each pass consists of, in sequence: the sums over its layers, which take turns in truth."""
+    for (_, _, micro), edges_s in zip(timeline.order.passes[rank].tolist(), timeline.inside_s(rank), strict=True):
+        if np.isnan(edges_s).any():
+            continue
+        edges = _ns(edges_s)
+        for part, start, end in zip(PARTS, edges, edges[1:], strict=False):
+            if end > start:
+                yield _slice(part, rank, INSIDE, start, end, {"micro_batch": micro})
 
 
 def _messages(timeline: Timeline, rank: int, lanes: list[int]) -> Iterator[dict[str, Any]]:
@@ -105,7 +123,7 @@ def _after(timeline: Timeline, rank: int, after: Sequence[Phase]) -> Iterator[di
     begin_s = timeline.seconds
     for phase in after:
         start, end = _ns(np.array([begin_s, begin_s + phase.seconds]))
-        thread = COMPUTE if phase.kind == "compute" else COMMUNICATION
+        thread = PASSES if phase.kind == "compute" else COMMUNICATION
         yield _slice(phase.name, rank, thread, start, end, {})
         begin_s += phase.seconds
 
@@ -115,9 +133,9 @@ def _names(timeline: Timeline, rank: int, lanes: int) -> Iterator[dict[str, Any]
     about = {"name": f"pipeline rank {rank} (stage{'s' if timeline.order.chunks > 1 else ''} {stages})"}
     yield {"ph": "M", "name": "process_name", "pid": rank, "args": about}
     yield {"ph": "M", "name": "process_sort_index", "pid": rank, "args": {"sort_index": rank}}
-    for thread in range(1 + max(lanes, 1)):
-        said = "compute" if thread == COMPUTE else "communication"
-        said += f" {thread}" if thread > COMMUNICATION else ""
+    for thread in range(COMMUNICATION + max(lanes, 1)):
+        said = {PASSES: "passes", INSIDE: "inside passes (layers take turns)"}.get(thread, "communication")
+        said += f" {thread - COMMUNICATION + 1}" if thread > COMMUNICATION else ""
         yield {"ph": "M", "name": "thread_name", "pid": rank, "tid": thread, "args": {"name": said}}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
 from simulator.plan import Plan
 from simulator.training.plans import plan_rows
 from simulator.training.rows import kernels as columns
-from simulator.training.schedules import execute, pipeline_order
+from simulator.training.schedules import PARTS, execute, pipeline_order
 from simulator.training.schedules.legal import V_SHAPED
 
 if TYPE_CHECKING:
@@ -104,8 +105,33 @@ def run_pipeline(
     """Run the schedule of a plan on its stages; ``layer`` (3, 10) and ``hop_s`` come from the step kernel [s]."""
     from simulator.training.kernels import pass_seconds
 
-    passes = pass_seconds(layer, *kinds_of_layers(plan, arrays))
-    return execute(_order(plan, arrays), *passes, hop_s=hop_s, is_compiled=is_compiled)
+    kinds = kinds_of_layers(plan, arrays)
+    found = execute(_order(plan, arrays), *pass_seconds(layer, *kinds), hop_s=hop_s, is_compiled=is_compiled)
+    return dataclasses.replace(found, parts_s=_parts_of_passes(layer, *kinds))
+
+
+def _parts_of_passes(
+    layer: NDArray[np.float64],
+    dense: NDArray[np.float64],
+    with_experts: NDArray[np.float64],
+    head: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """What F, B and W of each stage consist of, (3, parts, stages) [s]; they sum to the seconds of the passes."""
+    import numpy as np
+
+    from simulator.training.kernels import stage_seconds
+    from simulator.training.layers import kernels as of_layer
+
+    columns_of = (
+        (of_layer.FORWARD, of_layer.TENSOR_F, of_layer.CONTEXT_F, of_layer.EXCHANGE_F),
+        (of_layer.INPUT, of_layer.TENSOR_F + 1, of_layer.CONTEXT_F + 1, of_layer.EXCHANGE_F + 1),
+        (of_layer.WEIGHT,),
+    )
+    found = np.zeros((len(columns_of), len(PARTS), len(head)))
+    for kind, parts in enumerate(columns_of):
+        for part, column in enumerate(parts):
+            found[kind, part] = stage_seconds(layer, dense, with_experts, head, column, column + 1)
+    return found
 
 
 def _order(plan: Plan, arrays: Arrays) -> Order:

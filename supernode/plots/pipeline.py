@@ -9,6 +9,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from simulator.training.schedules import PARTS
 from simulator.training.schedules.passes.kernels import BACKWARD, CHUNK, FORWARD, INPUT, KIND, MICRO, PAIRED, WEIGHT
 from supernode.plots.save import WIDTH, write_plot
 from supernode.plots.theme import INK, PALE, Look, axes, plain, swatch
@@ -35,10 +36,16 @@ LABELS = {
     WEIGHT: "W: gradient of the weights",
     BACKWARD: "B and W in one",
 }
+INSIDE = {
+    "tensor ranks": Look("#56B4E9", ""),
+    "context ranks": Look("#CC79A7", ""),
+    "expert exchange": Look("#F0E442", ""),
+}
+"""Communication inside passes, drawn as strips along their lower edge."""
 MOST_RANKS, MOST_MICRO_BATCHES = 16, 64
 """Of more ranks those at equal distances are drawn, of more micro-batches the first and the last."""
 
-_HEIGHT = 0.86
+_HEIGHT, _STRIP = 0.86, 0.2
 _WIDE_INCHES, _NUMBER_INCHES = 0.07, 0.14
 _GAP = 0.03
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
@@ -60,8 +67,9 @@ class _Shown(NamedTuple):
 def plot_schedule(timeline: Timeline, *, ax: Axes | None = None) -> Axes:
     """Every pass of every rank over time; a pair that runs together is drawn one over the other.
 
-    Numbers are micro-batches, paler areas are later stages of a rank. Of more than 16 ranks and 64 micro-batches some
-    ranks and both ends of the step are drawn.
+    Strips along the lower edge of a pass are as long as what shows of the communication inside its layers. Numbers are
+    micro-batches, paler areas are later stages of a rank. Of more than 16 ranks and 64 micro-batches some ranks and
+    both ends of the step are drawn.
     """
     ax = axes(ax)
     order = timeline.order
@@ -94,6 +102,11 @@ def handles(timeline: Timeline) -> list[Patch]:
             "paler: the other direction" if timeline.order.schedule == "dualpipe" else "paler: later stages of a rank"
         )
         found.append(swatch(Look(to_hex(_paler(LOOKS[FORWARD].colour, 1, 2)), ""), said))
+    if timeline.parts_s is not None:
+        shown = timeline.parts_s.sum(axis=(0, 2))
+        found += [
+            swatch(INSIDE[part], f"in it: {part}") for part, s in zip(PARTS, shown, strict=True) if s and part in INSIDE
+        ]
     return [*found, swatch(Look(PALE, ""), "waits")]
 
 
@@ -157,11 +170,30 @@ def _draw_rank(ax: Axes, timeline: Timeline, rank: int, row: int, shown: _Shown,
             if look.hatch and wide >= _WIDE_INCHES:
                 areas.set_hatch(look.hatch)
             ax.add_collection(areas, autolim=False)
+    _draw_inside(ax, timeline.inside_s(rank)[: len(passes)], row, shown, is_drawn)
     for i in np.flatnonzero(is_drawn & ((ends - starts) * inches_per_s >= _NUMBER_INCHES)):
         middle = (starts[i] + ends[i]) / 2, (low[i] + high[i]) / 2
         ground = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
         label = str(passes[i, MICRO])
         ax.text(*middle, label, ha="center", va="center", fontsize=5, bbox=ground, zorder=2.5, clip_on=True)
+
+
+def _draw_inside(ax: Axes, edges_s: NDArray[np.float64], row: int, shown: _Shown, is_drawn: NDArray[np.bool_]) -> None:
+    """Strips of the communication inside passes, the last part of each; ``row`` counts downwards."""
+    mask = is_drawn & ~np.isnan(edges_s[:, 0])
+    edges = shown.place(edges_s[mask])
+    low = row + _HEIGHT / 2
+    for place, part in enumerate(PARTS):
+        left, right = edges[:, place], edges[:, place + 1]
+        is_long = right > left
+        if part not in INSIDE or not is_long.any():
+            continue
+        boxes = [
+            ((a, low), (b, low), (b, low - _STRIP), (a, low - _STRIP))
+            for a, b in zip(left[is_long].tolist(), right[is_long].tolist(), strict=True)
+        ]
+        areas = PolyCollection(boxes, facecolor=INSIDE[part].colour, edgecolor="none", zorder=2.2)
+        ax.add_collection(areas, autolim=False)
 
 
 def _shown(timeline: Timeline) -> _Shown:

@@ -12,11 +12,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+import topologies
+import workloads
 from simulator.errors import InputError
-from simulator.plan import SCHEDULES
-from simulator.training.schedules import execute, pipeline_order
+from simulator.machine import slice_of
+from simulator.plan import SCHEDULES, Plan
+from simulator.training import step_timeline
+from simulator.training.schedules import PARTS, execute, pipeline_order
+from simulator.training.schedules.passes.kernels import PAIRED
 from supernode.perfetto import Phase, perfetto_json, write_perfetto
 from supernode.plots.pipeline import handles, plot_schedule, write_schedule
+from workloads.program import program
 
 
 def timeline(schedule="zb-v", ranks=4, micro_batches=8, times=(1.1e-3, 1.3e-3, 0.7e-3), hop_s=1e-4, **how):
@@ -91,6 +97,69 @@ def test_a_picture_is_the_same_bytes_again_and_only_png_or_svg(tmp_path):
         assert first.read_bytes() == second.read_bytes()
     with pytest.raises(InputError, match="png"):
         write_schedule(found, tmp_path / "a.pdf")
+
+
+@pytest.fixture(scope="module", params=["1f1b", "zb-v", "dualpipe"])
+def priced(request):
+    """DeepSeek-V2 with tensor, context and expert ranks, and its step."""
+    virtual = 2 if request.param == "zb-v" else 1
+    plan = Plan(tensor=2, context=2, pipeline=4, data=4, expert=8, schedule=request.param, virtual_stages=virtual)
+    work, part = program(workloads.model("deepseek-v2")), slice_of(topologies.machine("hgx-h100"), 64)
+    return step_timeline(work, plan, part, workloads.stack("megatron-bridge-26.06"), sequence=4096, batch=64)
+
+
+def test_what_a_pass_consists_of_adds_up_to_the_pass_and_to_the_step(priced):
+    found, step = priced
+    order = found.order
+    sums = np.zeros((order.ranks, len(PARTS)))
+    for rank in range(order.ranks):
+        edges, passes = found.inside_s(rank), order.passes[rank]
+        is_pass = passes[:, 0] >= 0
+        is_second = np.concatenate([[False], passes[:-1, 0] == PAIRED])
+        assert (np.isnan(edges[:, 0]) == (~is_pass | is_second)).all()
+        is_drawn = is_pass & ~is_second
+        assert (edges[is_drawn, 0] == found.start_s[rank][is_drawn]).all()
+        np.testing.assert_allclose(edges[is_drawn, -1], found.end_s[rank][is_drawn], rtol=1e-12)
+        sums[rank] = np.diff(edges[is_drawn]).sum(axis=0)
+    np.testing.assert_allclose(sums.sum(axis=1), found.busy_s, rtol=1e-9)
+    whole = (step.compute_s, step.tensor_s, step.context_s, step.expert_s)
+    np.testing.assert_allclose(sums[np.argmax(found.busy_s)], whole, rtol=1e-9)
+    assert min(whole) > 0
+
+
+def test_a_trace_has_what_a_pass_consists_of_beside_it(priced):
+    found, _ = priced
+    events = [event for event in json.loads(perfetto_json(found))["traceEvents"] if event["ph"] == "X"]
+    for rank in range(found.order.ranks):
+        mine = [event for event in events if event["pid"] == rank]
+        passes, inside = ([event for event in mine if event["tid"] == thread] for thread in (0, 1))
+        assert {event["name"] for event in inside} == set(PARTS)
+        assert busy_ns(inside) == busy_ns(passes)
+
+
+def busy_ns(events):
+    """Spans that slices cover without a gap [ns]."""
+    spans = []
+    for event in sorted(events, key=lambda event: event["ts"]):
+        begin = round(event["ts"] * 1e3)
+        end = begin + round(event["dur"] * 1e3)
+        if spans and begin <= spans[-1][1]:
+            spans[-1][1] = max(end, spans[-1][1])
+        else:
+            spans.append([begin, end])
+    return {tuple(span) for span in spans}
+
+
+def test_strips_of_a_picture_are_as_long_as_the_communication_inside_passes(priced):
+    found, _ = priced
+    ax, boxes = drawn(found)
+    strips = [box for box in boxes if box.height < 0.3]
+    want = sum(np.nansum(np.diff(found.inside_s(rank))[:, 1:]) for rank in range(found.order.ranks))
+    assert sum(box.width for box in strips) == pytest.approx(want)
+    said = [handle.get_label() for handle in handles(found)]
+    assert {f"in it: {part}" for part in PARTS[1:]} <= set(said)
+    assert not [box for box in drawn(timeline())[1] if box.height < 0.3]
+    assert ax.get_ylabel() == "Pipeline rank"
 
 
 AFTER = (Phase("reduce gradients", 2e-3, "communication"), Phase("optimizer", 1e-3, "compute"))

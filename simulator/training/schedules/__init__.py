@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from simulator.training.schedules.execute import Timeline, execute, peak_activations
+from simulator.training.schedules.execute import PARTS, Timeline, execute, peak_activations
 from simulator.training.schedules.legal import check_schedule, refusal
 from simulator.training.schedules.order import Order, pipeline_order
 
-__all__ = ["Order", "Timeline", "check_schedule", "execute", "peak_activations", "pipeline_order", "refusal"]
+__all__ = [
+    "PARTS",
+    "Order",
+    "Timeline",
+    "check_schedule",
+    "execute",
+    "peak_activations",
+    "pipeline_order",
+    "refusal",
+]

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.errors import InputError, InternalError
+from simulator.training.schedules.passes.kernels import BACKWARD, FORWARD, INPUT, PAIRED, WEIGHT
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from simulator.training.schedules.order import Order
+
+
+PARTS = ("computing", "tensor ranks", "context ranks", "expert exchange")
+"""What a pass consists of: computing, and what shows of the communication inside its layers."""
+_KINDS = {FORWARD: (0,), PAIRED: (0,), INPUT: (1,), WEIGHT: (2,), BACKWARD: (1, 2)}
+"""Kind of a pass -> which of F, B and W it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +33,7 @@ class Timeline:
     start_s, end_s : (ranks, passes), of the passes of the order; not a number behind the last pass of a rank
     busy_s : (ranks,), sum of the passes of a rank
     hop_s : (ranks x chunks,), of a message between a chunk and the one above it
+    parts_s : (3, parts, stages), :data:`PARTS` of F, B and W of each stage, where it was said what these consist of
     """
 
     order: Order
@@ -34,6 +42,32 @@ class Timeline:
     end_s: NDArray[np.float64]
     busy_s: NDArray[np.float64]
     hop_s: NDArray[np.float64]
+    parts_s: NDArray[np.float64] | None = None
+
+    def inside_s(self, rank: int) -> NDArray[np.float64]:
+        """When each of :data:`PARTS` of the passes of a rank begins, one after the other, and the last ends [s].
+
+        (passes, parts + 1). Layers take turns in truth; what is drawn is the sum over those of the pass. A pair that
+        runs together stands with its forward pass; the other, and what is no pass, is not a number, as all is where
+        nobody said what passes consist of.
+        """
+        passes = self.order.passes[rank]
+        edges = np.full((len(passes), len(PARTS) + 1), np.nan)
+        if self.parts_s is None:
+            return edges
+        last = -1
+        for i, (kind, chunk, _) in enumerate(passes.tolist()):
+            if kind not in _KINDS or last == PAIRED:
+                last = kind
+                continue
+            last = kind
+            parts = self.parts_s[_KINDS[kind], :, self.order.stage_of[rank, chunk]].sum(axis=0)
+            if kind == PAIRED:
+                other, beside, _ = passes[i + 1].tolist()
+                parts = parts + self.parts_s[_KINDS[other], :, self.order.stage_of[rank, beside]].sum(axis=0)
+            start, end = self.start_s[rank, i], self.end_s[rank, i]
+            edges[i] = start + (end - start) * np.concatenate([[0.0], np.cumsum(parts)]) / (parts.sum() or 1.0)
+        return edges
 
     @property
     def bubble_s(self) -> NDArray[np.float64]:
