@@ -194,9 +194,7 @@ def _given(request: PlanRequest, work: Program, part: Slice, draw: Draw) -> Foun
 def _seconds(request: PlanRequest, work: Program, plan: Plan, part: Slice, draw: Draw) -> float:
     axes = sum(level.kind == "axis" for level in part.levels)
     placed = plan if len(plan.axes) in (0, axes) else dataclasses.replace(plan, axes=())
-    found = step(work, placed, part, request.stack, sequence=request.sequence, batch=request.batch, draw=draw)
-    assert request.stack.training
-    return found.seconds * draw(request.stack.training.spread(has_experts=work.moe_layers > 0))
+    return step(work, placed, part, request.stack, sequence=request.sequence, batch=request.batch, draw=draw).seconds
 
 
 def _count(text: str) -> int:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class Arrays(NamedTuple):
-    """What the training kernel takes, but for the plans; ``levels`` has one slice for each placement of the ranks."""
+    """What the training kernel takes, but for the plans; ``levels`` has one slice for each placement of the ranks.
+
+    Kernels leave the spread of the stack (``stack[SPREAD]``) to their callers: all times of a step are so many times
+    as long.
+    """
 
     program: NDArray[np.float64]
     counts: NDArray[np.float64]
@@ -98,6 +102,7 @@ def training_arrays(
             shares.is_whole_program,
             shares.keeps_master,
             draw(shares.context_score_passes),
+            draw(shares.spread(has_experts=program.moe_layers > 0)),
         ]
     )
     work = np.array([sequence, batch, skew], dtype=np.float64)

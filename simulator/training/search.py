@@ -12,7 +12,7 @@ from simulator.training.arrays import training_arrays
 from simulator.training.candidates import Space, blocks_of, pairs_of, space_of
 from simulator.training.memory import ITEMS, weigh_plan
 from simulator.training.plans import plan_of
-from simulator.training.rows.kernels import PLAN_COLUMNS
+from simulator.training.rows.kernels import PLAN_COLUMNS, SPREAD
 from simulator.training.step import Step, price_plan
 
 if TYPE_CHECKING:
@@ -220,6 +220,7 @@ class _Tally:
         self.searched += len(rows)
         self.undivided += undivided
         too_large, is_lost = seconds < 0, np.isinf(seconds)
+        seconds[~too_large] *= arrays.stack[SPREAD]
         self.unplaceable += int(is_lost.sum())
         self.items += np.bincount((-1 - seconds[too_large]).astype(np.int64), minlength=len(self.items))
         self.lean.add(needed[~is_lost], rows[~is_lost])

@@ -31,6 +31,9 @@ _ROUNDING = 1e-9
 class Step:
     """One training step [s]: the parts sum to ``seconds``.
 
+    All are times the spread of the stack, measured over predicted: 1 as the catalogue states it, another number in draws
+    (which makes a band) and of stacks that were fitted to steps.
+
     ``mfu`` is model FLOPs (3 x forward; causal attention counted over the keys it sees; nothing recomputed) over the
     peak of the matmul dtype of all chips of the slice.
     """
@@ -149,6 +152,7 @@ def price_plan(
     parts, layer = _run(plan, part, arrays, is_compiled=is_compiled)
     if plan.pipeline > 1 and is_executed:
         fill_executed(plan, arrays, layer, parts, is_compiled=is_compiled)
+    parts *= arrays.stack[columns.SPREAD]
     seconds = float(parts[columns.TOTAL])
     if abs(parts[:9].sum() - seconds) > _ROUNDING * seconds:
         raise InternalError(f"parts of a step sum to {parts[:9].sum()!r}, not {seconds!r} ({plan})")

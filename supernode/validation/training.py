@@ -146,7 +146,7 @@ def _priced(run: Run, draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float
 
     from simulator.compute.kernels import CAPACITY
     from simulator.training import kernels
-    from simulator.training.rows.kernels import RESERVE
+    from simulator.training.rows.kernels import RESERVE, SPREAD
 
     found = run.found
     seconds, needed, available = np.empty(len(found)), np.empty(len(found)), np.empty(len(found))
@@ -159,9 +159,7 @@ def _priced(run: Run, draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float
         group_seconds, group_needed = np.empty(len(members)), np.empty(len(members))
         rows = plan_rows([found[index].plan for index in members])
         kernels.search_fast(*arrays, rows, False, group_seconds, group_needed)  # noqa: FBT003 - a kernel takes no keywords
-        assert stack.training
-        spread = stack.training.spread(has_experts=run.work.moe_layers > 0)
-        seconds[members], needed[members] = group_seconds * draw(spread), group_needed
+        seconds[members], needed[members] = group_seconds * arrays.stack[SPREAD], group_needed
         available[members] = arrays.chip[CAPACITY] * (1 - arrays.stack[RESERVE])
     return seconds, needed, available
 

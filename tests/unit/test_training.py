@@ -13,7 +13,7 @@ from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.machine import slice_of
 from simulator.plan import Plan
-from simulator.training import search, step, training_arrays
+from simulator.training import USUAL, search, step, training_arrays
 from simulator.training.candidates import divisors
 from simulator.training.plans import plan_rows
 from simulator.training.rows.kernels import PLAN_COLUMNS
@@ -104,6 +104,22 @@ def test_bubble_of_equal_stages_is_that_of_interleaved_1f1b(gpt3, nodes, pipelin
     ideal = step(gpt3, Plan(tensor=8, data=64), nodes, workloads.stack(STACK), **WORK, draw=draw).compute_s
     micro_batches = 256 / data
     assert found.bubble_s / ideal == pytest.approx((pipeline - 1) / (virtual * micro_batches), rel=0.02)
+
+
+@pytest.mark.parametrize("spread", [0.8, 1.3])
+def test_the_spread_of_a_stack_stretches_every_part_of_a_step_and_every_plan_of_a_search_alike(gpt3, nodes, spread):
+    stack, plan = workloads.stack(STACK), Plan(tensor=8, pipeline=8, data=8)
+    draw = Draw({stack.training.dense_spread.key: spread})
+    stated, drawn = (dataclasses.asdict(step(gpt3, plan, nodes, stack, **WORK, draw=each)) for each in (None, draw))
+    times = [name for name in stated if name == "seconds" or (name.endswith("_s") and name != "tokens_per_s")]
+    assert len(times) == 10
+    assert {name: drawn[name] for name in times} == pytest.approx({name: spread * stated[name] for name in times})
+    assert drawn["mfu"] * spread == pytest.approx(stated["mfu"])
+    assert drawn["memory"] == stated["memory"]
+    found, other = (search(gpt3, nodes, stack, **WORK, draw=each, top=3, space=USUAL) for each in (None, draw))
+    assert [each.plan for each in found.steps] == [each.plan for each in other.steps]
+    assert other.cloud[:, 0] == pytest.approx(spread * found.cloud[:, 0])
+    assert (other.too_large, other.unplaceable) == (found.too_large, found.unplaceable)
 
 
 def test_model_states_take_16_bytes_a_parameter_and_18_with_float32_gradients(gpt3, nodes):
