@@ -425,8 +425,13 @@ class Slice:
         return self.machine.chip
 
 
-def slice_of(machine: Machine, chips: int) -> Slice:
-    """Cut a slice of ``chips`` chips, over whole machines joined by the network where one does not suffice.
+def slice_of(machine: Machine, chips: int, each: int = 0) -> Slice:
+    """Cut a slice of ``chips`` chips, over machines joined by the network where one does not suffice.
+
+    Parameters
+    ----------
+    machine, chips : what it is cut from, how many chips it has [1]
+    each : chips that every joined machine gives, such as 64 of a rack of 72; 0: all that it has [1]
 
     Raises
     ------
@@ -436,17 +441,18 @@ def slice_of(machine: Machine, chips: int) -> Slice:
 
     if chips > MOST_CHIPS:
         raise InputError(f"{chips} chips are out of bounds", remedy=f"ask for at most {MOST_CHIPS:,} chips")
-    if chips <= machine.chips:
-        return Slice(machine, chips, 1, machine.slice_levels(chips))
-    machines, rest = divmod(chips, machine.chips)
+    given = each or machine.chips
+    inside = machine.slice_levels(min(chips, given))
+    if chips <= given:
+        return Slice(machine, chips, 1, inside)
+    machines, rest = divmod(chips, given)
     if rest:
-        below = machines * machine.chips
+        what = f"{given} chips of each" if each else f"{given} chips"
         raise InputError(
-            f"{chips} chips are not a whole number of {machine.name} ({machine.chips} chips)",
-            remedy=f"try {below} or {below + machine.chips}",
+            f"{chips} chips are not a whole number of {machine.name} ({what})",
+            remedy=f"try {machines * given} or {(machines + 1) * given}",
         )
-    joined = machine.network.level(machines, machine.chips)
-    return Slice(machine, chips, machines, (*machine.slice_levels(machine.chips), joined))
+    return Slice(machine, chips, machines, (*inside, machine.network.level(machines, given)))
 
 
 def slice_of_shape(machine: Machine, shape: tuple[int, ...]) -> Slice:

@@ -37,13 +37,14 @@ MOST_COUNTS = 32
 class PlanRequest:
     """What ``supernode plan`` was asked, with names already read.
 
-    ``chips`` as in :func:`chips_asked`; ``schedule`` and ``plan``, where they are not empty, are the only ones that are
-    considered.
+    ``chips`` as in :func:`chips_asked`; ``per_machine`` of each of the machines that are joined, 0 for all of them;
+    ``schedule`` and ``plan``, where they are not empty, are the only ones that are considered.
     """
 
     model: Transformer
     machine: str
     chips: str
+    per_machine: int
     network: str
     hypothesis: str
     stack: Stack
@@ -76,15 +77,17 @@ class Planned:
     sources: tuple[str, ...]
 
 
-def chips_asked(text: str, machine: str, hypothesis: str = "") -> list[int]:
+def chips_asked(text: str, machine: str, hypothesis: str = "", per_machine: int = 0) -> list[int]:
     """Read ``512``, ``256,512,1024`` or ``256:1024`` (all doublings) as numbers of chips; empty is the whole machine.
+
+    Or as much of it as ``per_machine`` says.
 
     Raises
     ------
     InputError : not numbers, a range in the wrong order, too many of them
     """
     if not text.strip():
-        return [machine_under(machine, hypothesis, "").chips]
+        return [per_machine or machine_under(machine, hypothesis, "").chips]
     first, colon, last = text.partition(":")
     if colon:
         start, stop = _count(first), _count(last)
@@ -143,8 +146,26 @@ def timeline_of(request: PlanRequest, planned: Planned) -> Timeline:
 
 
 def slice_under(request: PlanRequest, hypothesis: str, chips: int) -> Slice:
-    """The slice that was asked for, under one reading of its machine."""
-    return slice_of(machine_under(request.machine, hypothesis, request.network), chips)
+    """The slice that was asked for, under one reading of its machine.
+
+    Raises
+    ------
+    InputError : there is none; says what other chips, or fewer of each machine, make one
+    """
+    machine, each = machine_under(request.machine, hypothesis, request.network), request.per_machine
+    if each and each not in machine.legal_chips:
+        known = sorted(machine.legal_chips, key=lambda number: abs(number - each))[:2]
+        remedy = f"try {' or '.join(str(number) for number in sorted(known))}"
+        raise InputError(f"{each} chips are no slice of {machine.name}", where="--per-machine", remedy=remedy)
+    try:
+        return slice_of(machine, chips, each)
+    except InputError as error:
+        share = max((number for number in machine.legal_chips if chips % number == 0), default=1)
+        if each or share == 1 or chips < machine.chips:
+            raise
+        message, _, remedy = str(error).partition("\n  ")
+        remedy += f", or --per-machine {share} for {share} chips of each of {chips // share:,} machines"
+        raise InputError(message, where="--chips", remedy=remedy) from None
 
 
 def _found(

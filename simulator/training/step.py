@@ -31,8 +31,8 @@ _ROUNDING = 1e-9
 class Step:
     """One training step [s]: the parts sum to ``seconds``.
 
-    All are times the spread of the stack, measured over predicted: 1 as the catalogue states it, another number in draws
-    (which makes a band) and of stacks that were fitted to steps.
+    All are times the spread of the stack, measured over predicted: 1 as the catalogue states it, another number in
+    draws (which makes a band) and of stacks that were fitted to steps.
 
     ``mfu`` is model FLOPs (3 x forward; causal attention counted over the keys it sees; nothing recomputed) over the
     peak of the matmul dtype of all chips of the slice.

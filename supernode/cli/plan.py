@@ -32,6 +32,15 @@ def plan(
     chips: Annotated[
         str, typer.Option(help="Chips to use: 512, several as 256,512 or all doublings 256:2048.  [default: all]")
     ] = "",
+    per_machine: Annotated[
+        int,
+        typer.Option(
+            help="Chips that each machine gives where several are joined, such as 64 of a rack of 72.  [default: all]",
+            min=0,
+            max=10_000_000,
+            show_default=False,
+        ),
+    ] = 0,
     network: Annotated[str, typer.Option(help="Network that joins several machines.")] = "",
     batch: Annotated[
         int | None, typer.Option(help="Sequences of one step.  [default: the model's task]", min=1, max=10_000_000)
@@ -70,6 +79,8 @@ def plan(
     order in which ranks fill the axes of a torus.
 
     Example: supernode plan llama3-405b ironwood-9216 --chips 1024 --top 3
+
+    Example: supernode plan deepseek-v3 gb200-nvl72 --chips 256 --per-machine 64
     """
     import time
 
@@ -78,7 +89,21 @@ def plan(
     for picture in (plot, schedule_plot):
         _check_picture(picture)
     request = _request(
-        model, machine, chips, network, hypothesis, stack, seq, batch, dtype, schedule, only, top, samples, seed
+        model,
+        machine,
+        chips,
+        per_machine,
+        network,
+        hypothesis,
+        stack,
+        seq,
+        batch,
+        dtype,
+        schedule,
+        only,
+        top,
+        samples,
+        seed,
     )
     with progress_bar(is_quiet=as_json) as tell:
         warm_kernels(tell)
@@ -86,7 +111,7 @@ def plan(
 
         tell("searching plans", 0, 1)
         begun = time.perf_counter()
-        counts = chips_asked(request.chips, machine, hypothesis)
+        counts = chips_asked(request.chips, machine, hypothesis, per_machine)
         planned = [best_plans(request, count, tell) for count in counts]
         seconds = time.perf_counter() - begun
     if any(each.found.steps for each in planned):
@@ -111,6 +136,7 @@ def _request(
     model: str,
     machine: str,
     chips: str,
+    per_machine: int,
     network: str,
     hypothesis: str,
     stack: str,
@@ -151,6 +177,7 @@ def _request(
         transformer,
         machine,
         chips,
+        per_machine,
         network,
         hypothesis,
         used,

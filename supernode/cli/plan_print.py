@@ -10,6 +10,7 @@ from supernode.cli.common import console, print_json, quantity
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from simulator.machine import Slice
     from simulator.training import Found, Step
     from supernode.plan_search import Planned, PlanRequest, Ranged
 
@@ -47,6 +48,7 @@ def print_plans_json(request: PlanRequest, planned: list[Planned], seconds: floa
             "schema": 1,
             "machine": last.part.machine.name,
             "chips": last.part.chips,
+            "machines": last.part.machines,
             "reading": last.part.machine.reading,
             "stack": request.stack.name,
             "plans": [_plan(ranged, last.sources) for ranged in last.ranged],
@@ -113,12 +115,13 @@ def _print_one(out: Console, request: PlanRequest, planned: Planned) -> None:
     part, found = planned.part, planned.found
     if found.infeasible is not None:
         why = found.infeasible
-        out.print(f"{request.model.name} fits on no plan on {part.chips:,} chips of {part.machine.name}: {why.reason}")
+        place = f"{part.chips:,} chips of {part.machine.name}{_joined(part)}"
+        out.print(f"{request.model.name} fits on no plan on {place}: {why.reason}")
         if why.needed_bytes:
             needed, available = humanise(why.needed_bytes, "B"), humanise(why.available_bytes, "B")
             out.print(f"  {needed} needed, {available} available per chip; use more chips")
     else:
-        title = f"{request.model.name} on {part.chips:,} chips of {part.machine.name}"
+        title = f"{request.model.name} on {part.chips:,} chips of {part.machine.name}{_joined(part)}"
         title += f", {request.batch:,} x {request.sequence:,} tokens a step, {request.stack.name}"
         table = Table(title=title, title_justify="left")
         for name in _COLUMNS:
@@ -140,6 +143,12 @@ def _print_one(out: Console, request: PlanRequest, planned: Planned) -> None:
         out.print(table)
     for line in _reasons(found):
         out.print(line)
+
+
+def _joined(part: Slice) -> str:
+    """How many chips each machine gives, where they are not all that it has."""
+    each = part.chips // part.machines
+    return f" ({each} of each of {part.machines:,})" if part.machines > 1 and each < part.machine.chips else ""
 
 
 def _reasons(found: Found) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import topologies
 from simulator.errors import InputError
 from simulator.figures import Draw
-from simulator.machine import Level, Slice, slice_of
+from simulator.machine import Slice, slice_of
 from supernode.draws import draw_number, drawn_values
 from supernode.validation.answers import Refused
 
@@ -60,18 +60,10 @@ def part_of(case: Case) -> Slice:
 
 def _joined(machine: Machine, chips: int) -> Slice:
     """Whole machines, or the largest legal slice of each that divides the chips, joined by the machine's network."""
-    if chips % machine.chips == 0:
-        return slice_of(machine, chips)
     each = max((number for number in machine.legal_chips if chips % number == 0), default=0)
     if not each:
         raise Refused("infeasible", f"{chips} chips are no whole number of slices of {machine.name}")
-    machines = chips // each
-    joined = machine.network.level(machines, each)
-    return Slice(machine, chips, machines, (*_levels(machine, each), joined))
-
-
-def _levels(machine: Machine, chips: int) -> tuple[Level, ...]:
-    return machine.slice_levels(chips) if chips > 1 else ()
+    return slice_of(machine, chips, each)
 
 
 def draws(touched: Mapping[str, Figure], seed: int) -> list[Draw]:

@@ -54,6 +54,17 @@ BAD = {
     "chips in the wrong order": (("--chips", "8:4"), "ends before it begins", "4:8"),
     "no chips": (("--chips", "0"), "'0' is no number", "512"),
     "chips of no slice": (("--chips", "9"), "9 chips", "8 or 16"),
+    "chips of some of a machine": (
+        ("--chips", "12"),
+        "12 chips are not a whole number",
+        "or --per-machine 6 for 6 chips",
+    ),
+    "no share of a machine": (
+        ("--chips", "18", "--per-machine", "9"),
+        "--per-machine: 9 chips are no slice",
+        "try 7 or 8",
+    ),
+    "a share that does not divide": (("--chips", "20", "--per-machine", "6"), "(6 chips of each)", "18 or 24"),
     "very many counts": (("--chips", ",".join(map(str, range(1, 99)))), "more than 32", "fewer"),
     "a sequence beyond the context": (("--seq", "1000000"), "more than the context of llama3-8b", "131072"),
     "a stack": (("--stack", "megatron"), "megatron", "megatron-bridge-26.06"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 
 import msgspec
 import numpy as np
@@ -325,6 +326,31 @@ def test_an_order_of_axes_can_be_worth_something_and_the_search_takes_the_best()
     assert len(set(times.values())) > 1
     found = search(work, part, stack, sequence=SEQUENCE, batch=1120, space=space_of(stack, USUAL))
     assert found.steps[0].seconds <= min(times.values())
+
+
+def test_racks_give_some_of_their_chips():
+    """GB200 jobs of 256 chips are 64 of each of four racks of 72."""
+    rack = topologies.machine("gb200-nvl72")
+    part = slice_of(rack, 256, 64)
+    assert (part.chips, part.machines) == (256, 4)
+    assert part.levels == (*slice_of(rack, 64).levels, rack.network.level(4, 64))
+    assert slice_of(rack, 144, 72) == slice_of(rack, 144)
+    assert slice_of(rack, 64, 64) == slice_of(rack, 64)
+    for chips, each in ((256, 0), (256, 72), (100, 64), (146, 73)):
+        with pytest.raises(InputError):
+            slice_of(rack, chips, each)
+
+
+def test_a_plan_on_some_chips_of_each_rack_says_so(monkeypatch, capsys):
+    words = ("plan", "llama3-70b", "gb200-nvl72", "--per-machine", "64", "--plan", "TP4 PP4", "--samples", "8")
+    for more, machines in ((("--chips", "64:128"), 2), ((), 1)):
+        monkeypatch.setattr(sys, "argv", ["supernode", *words, *more, "--json"])
+        assert _run() == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["chips"], found["machines"]) == (64 * machines, machines)
+    monkeypatch.setattr(sys, "argv", ["supernode", *words, "--chips", "128"])
+    assert _run() == 0
+    assert "128 chips of gb200-nvl72 (64 of each of 2)" in " ".join(capsys.readouterr().out.split())
 
 
 counts = st.integers(min_value=1, max_value=9999)
