@@ -182,6 +182,17 @@ class Program:
         )
 
 
+class FusedExperts(Entry, frozen=True):
+    """What experts cost in ``dtypes`` in which a stack fuses their products, activation and casts; figures as there."""
+
+    dtypes: Annotated[tuple[Dtype, ...], msgspec.Meta(min_length=1)]
+    expert_exposed: Ratio
+    expert_matmul_factor: Ratio
+    expert_launch: Seconds
+    expert_traffic_factor: Ratio | None = None
+    expert_casts: Ratio | None = None
+
+
 class TrainingStack(Entry, frozen=True):
     """A dated training stack: which share of each communication shows, how lean its kernels and its host are.
 
@@ -197,6 +208,10 @@ class TrainingStack(Entry, frozen=True):
     launch : time of the host for one operator of a layer's forward pass [s]
     expert_matmul_factor : rate of products of experts over that of a dense product of the same shape [1]
     expert_launch : time of one expert of a layer beside its products [s]
+    expert_traffic_factor : ``traffic_factor`` of activations and copies of experts; without it, the same [1]
+    expert_casts : share of the operands of experts' products that kernels of their own cast to a dtype narrower than
+        two bytes; without it, casts ride on other operators [1]
+    fused_experts : the figures of experts in other dtypes
     step_overhead : time of a step beside the passes, communication and optimizer [s]
     jitter : standard deviation of the logarithm of a rank's step time [1]
     memory_reserve : share of memory that tensors cannot use [1]
@@ -232,6 +247,9 @@ class TrainingStack(Entry, frozen=True):
     memory_reserve: Ratio
     dense_spread: Ratio
     moe_spread: Ratio
+    expert_traffic_factor: Ratio | None = None
+    expert_casts: Ratio | None = None
+    fused_experts: FusedExperts | None = None
     loss: Loss = "fused"
     is_whole_program: bool = False
     keeps_master: bool = True
@@ -239,6 +257,10 @@ class TrainingStack(Entry, frozen=True):
     schedules: Annotated[tuple[Schedule, ...], msgspec.Meta(min_length=1, max_length=8)] = ("1f1b",)
     zero: Annotated[int, msgspec.Meta(ge=0, le=3)] = 1
     reduce_dtype: Dtype = "fp32"
+
+    def experts(self, dtype: Dtype) -> TrainingStack | FusedExperts:
+        """Where the figures of experts are whose products are in ``dtype``."""
+        return self.fused_experts if self.fused_experts and dtype in self.fused_experts.dtypes else self
 
     def spread(self, *, has_experts: bool) -> Figure:
         """Measured over predicted step time of models with or without experts [1]."""

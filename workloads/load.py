@@ -51,6 +51,8 @@ BOUNDS = {
     "expert_matmul_factor": (0.01, 1.0),
     "expert_imbalance": (1.0, 1000.0),
     "traffic_factor": (0.0, 100.0),
+    "expert_traffic_factor": (0.0, 100.0),
+    "expert_casts": SHARE,
     "jitter": SHARE,
     "launch": (0.0, 1.0),
     "step_overhead": (0.0, 600.0),

@@ -140,8 +140,10 @@ def cross_entropy_seconds(tokens, vocab, logit_bytes, chip):
 
 @register_jitable(inline="always")
 def quantise_seconds(values, chip):
-    """Casting activations to the dtype of products [s]: two bytes read, one element written."""
-    return traffic_seconds((ACTIVATION_BYTES + chip[WIDTH]) * values, chip)
+    """Casting activations to a narrower dtype of products [s]: read in two bytes, written by rows and by columns."""
+    if chip[WIDTH] >= ACTIVATION_BYTES:
+        return 0.0
+    return traffic_seconds((ACTIVATION_BYTES + 2 * chip[WIDTH]) * values, chip)
 
 
 @register_jitable

@@ -78,22 +78,24 @@ def training_arrays(
         raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
     shares = stack.training
     counts = np.array(program.counts(), dtype=np.float64)
+    experts = shares.experts(dtype)
     older = part.chip.attention.portable if shares.attention == "portable" else None
     portable = draw(older) if older else 1.0
+    traffic = draw(shares.traffic_factor)
     row = np.array(
         [
             draw(shares.tensor_exposed),
             draw(shares.context_exposed),
-            draw(shares.expert_exposed),
+            draw(experts.expert_exposed),
             draw(shares.data_exposed),
             draw(shares.parameter_gather_exposed),
             draw(shares.contention),
-            draw(shares.traffic_factor),
+            traffic,
             draw(shares.attention_factor) * portable,
             draw(shares.score_passes),
             draw(shares.launch),
-            draw(shares.expert_matmul_factor),
-            draw(shares.expert_launch),
+            draw(experts.expert_matmul_factor),
+            draw(experts.expert_launch),
             draw(shares.step_overhead),
             draw(shares.jitter),
             draw(shares.memory_reserve),
@@ -103,6 +105,8 @@ def training_arrays(
             shares.keeps_master,
             draw(shares.context_score_passes),
             draw(shares.spread(has_experts=program.moe_layers > 0)),
+            draw(experts.expert_traffic_factor) if experts.expert_traffic_factor else traffic,
+            draw(experts.expert_casts) if experts.expert_casts else 0.0,
         ]
     )
     work = np.array([sequence, batch, skew], dtype=np.float64)

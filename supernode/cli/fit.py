@@ -152,7 +152,7 @@ def training(
 
     Only rows count whose split, where there is such a column, is calibrate.
 
-    Example: supernode fit training steps.csv --stack megatron-bridge-26.06 --out mystack.toml
+    Example: supernode fit training steps.csv --stack megatron-bridge-26.04 --out mystack.toml
     """
     from supernode.cli.fit_training_print import as_object, print_fit
     from supernode.fitting.stack_file import write_stack

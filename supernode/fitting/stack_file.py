@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,9 @@ def write_stack(out: Path, like: str, fit: TrainingFit, measured: Path) -> None:
     table = tomllib.loads(read_text(stack_path(like)))
     for each in fit.constants:
         if each.is_fitted:
-            name = each.key.rpartition(".")[2]
-            table["training"][name] = _figure(each, BOUNDS[name], fit, measured)
+            *groups, name = each.key.rpartition("/")[2].split(".")
+            inner = functools.reduce(lambda outer, group: outer[group], groups, table)
+            inner[name] = _figure(each, BOUNDS[name], fit, measured)
     own = {source_of(measured): {"title": f"{plain(measured.name)}, measured steps to which constants were fitted"}}
     table |= {
         "name": machine_name(out),

@@ -19,12 +19,13 @@ from workloads.program import program
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "models" / "training.md"
 BRIDGE, OLD, TPU, EAGER, ASCEND = (
-    "megatron-bridge-26.06",
+    "megatron-bridge-26.04",
     "megatron-lm-2022",
     "maxtext-2025-10",
     "eager-pytorch",
     "mindspeed-2025",
 )
+FUSED = "megatron-bridge-26.06"
 FP8 = {"dtype": "fp8"}
 CASES = {
     "one chip": ("llama3.2-1b", "hgx-h100", 1, BRIDGE, 8192, 4, {"micro_batch": 2}),
@@ -59,6 +60,25 @@ CASES = {
         {"data": 128, "zero": 3, "shard": 16, "reduce_dtype": "bf16", "overlap_data": False},
     ),
     "HSDP of optimizer state": ("gpt3-6.7b", "hgx-h100", 64, BRIDGE, 2048, 256, {"data": 64, "shard": 8}),
+    "experts in fp8, cast one by one": (
+        "mixtral-8x7b",
+        "hgx-h100",
+        64,
+        BRIDGE,
+        4096,
+        256,
+        {"data": 64, "expert": 8, **FP8},
+    ),
+    "experts in fp8, fused": ("qwen3-30b-a3b", "gb200-nvl72", 64, FUSED, 4096, 256, {"data": 64, "expert": 16, **FP8}),
+    "experts of a fused stack in bf16": (
+        "mixtral-8x7b",
+        "gb200-nvl72",
+        64,
+        FUSED,
+        4096,
+        256,
+        {"data": 64, "expert": 8},
+    ),
     "interleaved pipeline": (
         "gpt3-175b",
         "hgx-h100",

@@ -53,6 +53,13 @@ class Given(NamedTuple):
         """One of the stack's figures."""
         return getattr(self.stack.training, name).si
 
+    def of_experts(self, name):
+        """One of its figures of experts, which may be others in some dtypes; None where it has no such figure."""
+        stack = self.stack.training
+        fused = stack.fused_experts
+        found = getattr(fused if fused and self.plan.dtype in fused.dtypes else stack, name)
+        return found.si if found else None
+
     @property
     def launch_s(self):
         return self.part.machine.software.collective_launch.si
@@ -240,14 +247,21 @@ def attention(given, window):
     return forward / factor, backward / factor
 
 
-def operator(given, what, sizes):
+def cast(given, values):
+    """Values of two bytes read, and written in a narrower dtype by rows and by columns [s]."""
+    width = BYTES[given.plan.dtype]
+    return given.chip.hbm.start.si + (2 + 2 * width) * values / bandwidth(given) if width < 2 else 0.0
+
+
+def operator(given, what, sizes, *, has_experts=False):
     """Forward, gradient of the input, gradient of the weights [s]."""
     plan, tokens, t = given.plan, given.tokens, given.plan.tensor
     if what == "traffic":
         whole, split = sizes
         spread = t if plan.sequence_parallel else 1
         moved = 2 * given.model.hidden * tokens * (whole / spread + split / t)
-        seconds = given.chip.hbm.start.si + given.share("traffic_factor") * moved / bandwidth(given)
+        factor = (given.of_experts("expert_traffic_factor") if has_experts else None) or given.share("traffic_factor")
+        seconds = given.chip.hbm.start.si + factor * moved / bandwidth(given)
         return seconds, 2 * seconds, 0.0
     n, k = sizes
     if what.startswith("expert"):
@@ -255,10 +269,12 @@ def operator(given, what, sizes):
         local = experts.count / plan.expert
         m = given.skew * tokens / t * x * experts.active / local
         n, k = (n / x, k) if what.endswith("columns") else (n, k / x)
-        once = local * given.share("expert_launch")
+        once = local * given.of_experts("expert_launch")
         shapes = ((m, n, k), (m, k, n), (k, n, m))
-        slower = 1 / given.share("expert_matmul_factor")
-        return tuple(slower * product(given, *shape, experts=local) + once for shape in shapes)
+        slower = 1 / given.of_experts("expert_matmul_factor")
+        casts = [(given.of_experts("expert_casts") or 0) * cast(given, local * m * width) for width in (k, n)]
+        seconds = (slower * product(given, *shape, experts=local) + once for shape in shapes)
+        return tuple(a + b for a, b in zip(seconds, (*casts, 0.0), strict=True))
     if what == "whole":
         m = tokens / t if plan.sequence_parallel else tokens
     else:
@@ -318,7 +334,7 @@ def layers_of(given):
             core[1] += weight * backward
             seconds = (forward, backward + (forward if given.plan.recompute == "selective" else 0.0), 0.0)
         else:
-            seconds = operator(given, what, sizes)
+            seconds = operator(given, what, sizes, has_experts=scope == "moe")
         if given.plan.adapters:
             seconds = (*seconds[:2], 0.0)
         for kind in ("dense", "moe") if scope == "every" else (scope,):
@@ -381,7 +397,7 @@ def communicate(given, layer, core, *, has_experts):
         slots = 2 * given.skew * given.tokens / t * x * model.experts.active * model.hidden
         split = sum(collective(given, kind, slots, 1, x) for kind in ("all-gather", "reduce-scatter"))
         expert = (out + home + split, 2 * home + split + more * (out + home + split))
-        share = given.share("expert_exposed") if plan.overlap_expert else 1.0
+        share = given.of_experts("expert_exposed") if plan.overlap_expert else 1.0
         layer.expert = (shown(expert[0], share, forward), shown(expert[1], share, backward))
     hidden = sum(map(sum, (tensor, context, expert))) - sum(map(sum, (layer.tensor, layer.context, layer.expert)))
     slower = 1 + given.share("contention") * hidden / (forward + backward)

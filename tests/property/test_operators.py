@@ -173,7 +173,8 @@ def test_memory_bound_operators_take_their_bytes_and_one_answer_of_the_memory():
     start, rate = chip[kernels.DELAY], chip[kernels.HBM]
     assert kernels.traffic_seconds(0, chip) == start > 0
     assert kernels.cross_entropy_seconds(4096, 128256, 4, chip) == pytest.approx(start + 2 * 4 * 4096 * 128256 / rate)
-    assert kernels.quantise_seconds(1e6, chip) == pytest.approx(start + 3e6 / rate)
+    assert kernels.quantise_seconds(1e6, chip) == pytest.approx(start + 4e6 / rate)
+    assert kernels.quantise_seconds(1e6, row(dtype="bf16")) == 0
 
 
 @given(rows(), SIZES, SIZES, SIZES, st.integers(1, 64))

@@ -70,7 +70,7 @@ MISSPELT = {
     "an algorithm": ((*REDUCE, "--algorithm", "double-binary-treee"), "double-binary-tree"),
     "a network": ((*REDUCE, "--chips", "16", "--network", "ib-ndr"), "ib-ndr-8x400"),
     "a network to plan over": ((*PLAN, "--chips", "16", "--network", "ib-ndr"), "ib-ndr-8x400"),
-    "a stack": ((*PLAN, "--stack", "megatron-bridge"), "megatron-bridge-26.06"),
+    "a stack": ((*PLAN, "--stack", "megatron-bridge"), "megatron-bridge-26.04"),
     "an entry": (("catalogue", "show", "h100"), "h100-sxm"),
     "a kind of entry": (("catalogue", "show", "chips", "h100-sxn"), "h100-sxm"),
     "a format": (("catalogue", "export", "--format", "jsn"), "json"),
@@ -210,7 +210,7 @@ FILES = {
     "no chips": (swap("chips = 8", "chips = 0"), "chips", "CONTRIBUTING.md"),
     "a chip nobody knows": (swap("h100-sxm", "h100-sxn"), "chip", "h100-sxm"),
     "a network nobody knows": (swap("ib-ndr-8x400", "ib-ndr-8x40"), "network", "ib-ndr-8x400"),
-    "a stack nobody knows": (swap("megatron-bridge-26.06", "megatron-bridge-26.07"), "stack", "megatron-bridge-26.06"),
+    "a stack nobody knows": (swap("megatron-bridge-26.04", "megatron-bridge-26.07"), "stack", "megatron-bridge-26.06"),
     "text that is not TOML": (MACHINE + "\n[[[\n", "TOML", "mend"),
     "nothing in it": ("", "name", "CONTRIBUTING.md"),
 }

@@ -67,7 +67,7 @@ BAD = {
     "a share that does not divide": (("--chips", "20", "--per-machine", "6"), "(6 chips of each)", "18 or 24"),
     "very many counts": (("--chips", ",".join(map(str, range(1, 99)))), "more than 32", "fewer"),
     "a sequence beyond the context": (("--seq", "1000000"), "more than the context of llama3-8b", "131072"),
-    "a stack": (("--stack", "megatron"), "megatron", "megatron-bridge-26.06"),
+    "a stack": (("--stack", "megatron"), "megatron", "megatron-bridge-26.0"),
     "a stack that serves": (("--stack", "vllm-0.15"), "does not train", "[training]"),
     "a picture": (("--plot", "front.pdf"), "front.pdf: a picture is", ".svg"),
 }

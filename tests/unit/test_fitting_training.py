@@ -26,7 +26,7 @@ from supernode.validation.run import published
 from supernode.validation.training import measured, plausible, run_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "fit-your-own.md"
-STACK = "megatron-bridge-26.06"
+STACK = "megatron-bridge-26.04"
 LLAMA = {
     "id": "A",
     "machine": "hgx-h100",

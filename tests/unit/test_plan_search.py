@@ -51,7 +51,7 @@ def nodes():
 
 @pytest.fixture(scope="module")
 def stack():
-    return workloads.stack("megatron-bridge-26.06")
+    return workloads.stack("megatron-bridge-26.04")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from simulator.training.rows.kernels import PLAN_COLUMNS
 from simulator.training.step import price_plan
 from workloads.program import program
 
-STACK = "megatron-bridge-26.06"
+STACK = "megatron-bridge-26.04"
 WORK = {"sequence": 4096, "batch": 256}
 
 

@@ -24,7 +24,7 @@ from workloads.program import program
 
 GIB = 2.0**30
 UNFUSED = "megatron-lm-2022"
-FUSED = "megatron-bridge-26.06"
+FUSED = "megatron-bridge-26.04"
 
 
 def gpt(name, layers, hidden, heads, vocab=51200):

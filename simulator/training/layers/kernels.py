@@ -37,6 +37,7 @@ from simulator.compute.kernels import (
     causal_context,
     grouped_seconds,
     matmul_seconds,
+    quantise_seconds,
     traffic_seconds,
 )
 from simulator.training.memory.kernels import (
@@ -56,11 +57,13 @@ from simulator.training.rows.kernels import (
     CONTEXT_SCORE_PASSES,
     EVERY_LAYER,
     EXPERT,
+    EXPERT_CASTS,
     EXPERT_EXPOSED,
     EXPERT_FACTOR,
     EXPERT_LAUNCH,
     EXPERT_MATMUL,
     EXPERT_TENSOR,
+    EXPERT_TRAFFIC,
     EXPERTS,
     HEADS,
     HIDDEN,
@@ -143,7 +146,8 @@ def operator(row, tokens, work, chip, counts, plan, stack):
     if row[KIND] == TRAFFIC:
         spread = tensor if plan[SEQUENCE_PARALLEL] == 1 else 1.0
         moved = 2 * counts[HIDDEN] * (row[N] / spread + row[K] / tensor) * tokens * row[ACTIVE]
-        seconds = traffic_seconds(moved * stack[TRAFFIC_FACTOR], chip)
+        factor = stack[EXPERT_TRAFFIC] if row[SCOPE] == MOE_LAYER else stack[TRAFFIC_FACTOR]
+        seconds = traffic_seconds(moved * factor, chip)
         return seconds, 2 * seconds, 0.0
     if row[KIND] == ATTENTION:
         context = causal_context(work[SEQUENCE], row[WINDOW])
@@ -170,6 +174,8 @@ def operator(row, tokens, work, chip, counts, plan, stack):
         slower, launch = 1 / stack[EXPERT_FACTOR], local * stack[EXPERT_LAUNCH]
         forward = slower * grouped_seconds(local, m, n, k, chip) + launch
         to_input = slower * grouped_seconds(local, m, k, n, chip) + launch
+        forward += stack[EXPERT_CASTS] * quantise_seconds(local * m * k, chip)
+        to_input += stack[EXPERT_CASTS] * quantise_seconds(local * m * n, chip)
         return forward, to_input, slower * grouped_seconds(local, k, n, m, chip) + launch
     n = row[N] / tensor if row[SHARD] == COLUMNS else row[N]
     k = row[K] / tensor if row[SHARD] == ROWS else row[K]
