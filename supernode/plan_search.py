@@ -69,12 +69,22 @@ class Ranged:
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """The answer for one number of chips: the slice, what was found, the plans with ranges, the ids of the sources."""
+    """The answer for one number of chips: the slice, what was found, the plans with ranges, the ids of the sources.
+
+    ``unfit`` is the one plan that was asked for where it does not fit: what it would take with more memory.
+    """
 
     part: Slice
     found: Found
     ranged: tuple[Ranged, ...]
     sources: tuple[str, ...]
+    unfit: Ranged | None = None
+
+    @property
+    def best(self) -> Step | None:
+        """The fastest plan that fits, or the one that was asked for although it does not."""
+        first = next(iter(self.ranged), self.unfit)
+        return first.step if first else None
 
 
 def chips_asked(text: str, machine: str, hypothesis: str = "", per_machine: int = 0) -> list[int]:
@@ -115,34 +125,35 @@ def best_plans(request: PlanRequest, chips: int, tell: Callable[[str, int, int],
     work = program(request.model)
     part = slice_under(request, request.hypothesis, chips)
     draw = Draw()
-    found = _found(request, work, part, draw, tell)
+    found, unfit = _found(request, work, part, draw, tell)
+    wanted = (unfit,) if unfit else found.steps
     weights = {} if request.hypothesis else weights_of(request.machine)
     readings = {name: slice_under(request, name, chips) for name in weights} or {"": part}
     touched: dict[str, Figure] = dict(draw.touched)
     for reading in readings.values():
-        for priced in found.steps[:1]:
+        for priced in wanted[:1]:
             _seconds(request, work, priced.plan, reading, draw)
             touched |= draw.touched
     figures = drawn_values(touched.values(), request.samples, request.seed)
     picks = drawn_hypotheses(weights, request.samples, request.seed, part.machine.name)
     draws = [draw_number(figures, i) for i in range(len(picks))]
     ranged = []
-    for place, priced in enumerate(found.steps):
+    for place, priced in enumerate(wanted):
         if tell:
-            tell("drawing figures", place, len(found.steps))
+            tell("drawing figures", place, len(wanted))
         times = [
             _seconds(request, work, priced.plan, readings[pick], each) for pick, each in zip(picks, draws, strict=True)
         ]
         low, high = (float(x) for x in np.percentile(times, [LOW, HIGH]))
         ranged.append(Ranged(priced, min(low, priced.seconds), max(high, priced.seconds)))
-    return Planned(part, found, tuple(ranged), source_ids(touched.values()))
+    sources = source_ids(touched.values())
+    return Planned(part, found, (), sources, ranged[0]) if unfit else Planned(part, found, tuple(ranged), sources)
 
 
-def timeline_of(request: PlanRequest, planned: Planned) -> Timeline:
-    """The passes of the best plan on every rank of its pipeline."""
-    plan = planned.found.steps[0].plan
+def timeline_of(request: PlanRequest, best: Step, part: Slice) -> Timeline:
+    """The passes of a plan on every rank of its pipeline."""
     work = program(request.model)
-    return step_timeline(work, plan, planned.part, request.stack, sequence=request.sequence, batch=request.batch)[0]
+    return step_timeline(work, best.plan, part, request.stack, sequence=request.sequence, batch=request.batch)[0]
 
 
 def slice_under(request: PlanRequest, hypothesis: str, chips: int) -> Slice:
@@ -170,14 +181,15 @@ def slice_under(request: PlanRequest, hypothesis: str, chips: int) -> Slice:
 
 def _found(
     request: PlanRequest, work: Program, part: Slice, draw: Draw, tell: Callable[[str, int, int], None] | None
-) -> Found:
+) -> tuple[Found, Step | None]:
+    """What a search found; or the one plan that was asked for, and its step again where it does not fit."""
     if request.plan:
         return _given(request, work, part, draw)
     space = space_of(request.stack)
     if request.schedule:
         space = dataclasses.replace(space, schedules=(request.schedule,))
     watch = (lambda done, of: tell(f"searching plans on {part.chips:,} chips", done, of)) if tell else None
-    return search(
+    found = search(
         work,
         part,
         request.stack,
@@ -189,9 +201,10 @@ def _found(
         space=space,
         tell=watch,
     )
+    return found, None
 
 
-def _given(request: PlanRequest, work: Program, part: Slice, draw: Draw) -> Found:
+def _given(request: PlanRequest, work: Program, part: Slice, draw: Draw) -> tuple[Found, Step | None]:
     """The one plan that was asked for; its data ranks, where it does not say them, fill the chips."""
     training = request.stack.training
     base = Plan(
@@ -209,7 +222,8 @@ def _given(request: PlanRequest, work: Program, part: Slice, draw: Draw) -> Foun
     largest = {priced.memory.largest: 1} if why else {}
     point = np.array([[priced.seconds, priced.memory.needed_bytes]])
     front = () if why else (priced,)
-    return Found(front, 1, 0, 0, len(largest), largest, why, front, point, np.empty((0, 0)))
+    found = Found(front, 1, 0, 0, len(largest), largest, why, front, point, np.empty((0, 0)))
+    return found, priced if why else None
 
 
 def _seconds(request: PlanRequest, work: Program, plan: Plan, part: Slice, draw: Draw) -> float:

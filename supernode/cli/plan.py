@@ -114,8 +114,7 @@ def plan(
         counts = chips_asked(request.chips, machine, hypothesis, per_machine)
         planned = [best_plans(request, count, tell) for count in counts]
         seconds = time.perf_counter() - begun
-    if any(each.found.steps for each in planned):
-        _write(request, planned, plot, schedule_plot, perfetto)
+    _write(request, planned, plot, schedule_plot, perfetto)
     if as_json:
         print_plans_json(request, planned, seconds)
     else:
@@ -199,23 +198,29 @@ def _write(
     schedule_plot: Path | None,
     perfetto: Path | None,
 ) -> None:
-    """Write the files that were asked for, of the largest number of chips that has a plan."""
+    """Write the files that were asked for, of the largest number of chips that has a plan, or say why there are none.
+
+    A plan that was asked for and does not fit is drawn as if it did.
+    """
     from supernode.plan_search import timeline_of
 
-    best = [each for each in planned if each.found.steps][-1]
-    step = best.found.steps[0]
-    title = f"{request.model.name} on {best.part.machine.name}, {request.stack.name}"
-    if plot:
+    fitting = [each for each in planned if each.found.steps]
+    title = f"{request.model.name} on {planned[0].part.machine.name}, {request.stack.name}"
+    if plot and fitting:
         from supernode.plots.pareto import write_pareto
 
         batch = f"{request.batch:,} x {request.sequence:,} tokens a step"
-        found = [(each.part.chips, each.found) for each in planned if each.found.steps]
-        chips = f" on {best.part.chips:,} chips" if len(found) == 1 else ""
-        write_pareto(found, plot, f"{title}{chips}: {batch}")
-    if schedule_plot is None and perfetto is None:
+        chips = f" on {fitting[0].part.chips:,} chips" if len(fitting) == 1 else ""
+        write_pareto([(each.part.chips, each.found) for each in fitting], plot, f"{title}{chips}: {batch}")
+    drawn = [(each, each.best) for each in fitting or planned if each.best]
+    missing = [plot if not fitting else None, *([schedule_plot, perfetto] if not drawn else [])]
+    for path in filter(None, missing):
+        typer.echo(f"supernode: {path} is not written: no plan fits", err=True)
+    if not drawn or (schedule_plot is None and perfetto is None):
         return
-    timeline = timeline_of(request, best)
-    name = f"{title}, {best.part.chips:,} chips: {step.plan}"
+    best, step = drawn[-1]
+    timeline = timeline_of(request, step, best.part)
+    name = f"{title}, {best.part.chips:,} chips: {step.plan}{'' if step.memory.fits else ' (does not fit)'}"
     if schedule_plot:
         from supernode.plots.pipeline import write_schedule
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from supernode.cli.common import console, print_json, quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+    from rich.table import Table
 
     from simulator.machine import Slice
     from simulator.training import Found, Step
@@ -52,6 +55,7 @@ def print_plans_json(request: PlanRequest, planned: list[Planned], seconds: floa
             "reading": last.part.machine.reading,
             "stack": request.stack.name,
             "plans": [_plan(ranged, last.sources) for ranged in last.ranged],
+            "unfit": _plan(last.unfit, last.sources) if last.unfit else None,
             "searched": found.searched,
             "infeasible": found.too_large + found.unplaceable,
             "too_large": found.too_large,
@@ -108,41 +112,61 @@ def _point(step: Step, sources: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _print_one(out: Console, request: PlanRequest, planned: Planned) -> None:
+    from simulator.units import humanise
+
+    part, found = planned.part, planned.found
+    place = f"{part.chips:,} chips of {part.machine.name}{_joined(part)}"
+    title = f"{request.model.name} on {place}, {request.batch:,} x {request.sequence:,} tokens a step"
+    title += f", {request.stack.name}"
+    if planned.ranged:
+        out.print(_table(title, part, planned.ranged))
+    if planned.unfit is not None:
+        out.print(_table(f"Does not fit: {title}", part, [planned.unfit]))
+    if found.infeasible is not None:
+        why = found.infeasible
+        said = "does not fit in this plan" if planned.unfit else "fits on no plan"
+        out.print(f"{request.model.name} {said} on {place}: {why.reason}")
+        if why.needed_bytes:
+            needed, available = humanise(why.needed_bytes, "B"), humanise(why.available_bytes, "B")
+            remedy = "the time is what it would take with more memory" if planned.unfit else "use more chips"
+            out.print(f"  {needed} needed, {available} available per chip; {remedy}")
+    for line in _reasons(found):
+        out.print(line)
+
+
+def _table(title: str, part: Slice, ranged: Sequence[Ranged]) -> Table:
+    """Plans with their parts."""
     from rich.table import Table
 
     from simulator.units import humanise
 
-    part, found = planned.part, planned.found
-    if found.infeasible is not None:
-        why = found.infeasible
-        place = f"{part.chips:,} chips of {part.machine.name}{_joined(part)}"
-        out.print(f"{request.model.name} fits on no plan on {place}: {why.reason}")
-        if why.needed_bytes:
-            needed, available = humanise(why.needed_bytes, "B"), humanise(why.available_bytes, "B")
-            out.print(f"  {needed} needed, {available} available per chip; use more chips")
-    else:
-        title = f"{request.model.name} on {part.chips:,} chips of {part.machine.name}{_joined(part)}"
-        title += f", {request.batch:,} x {request.sequence:,} tokens a step, {request.stack.name}"
-        table = Table(title=title, title_justify="left")
-        for name in _COLUMNS:
-            table.add_column(name, justify="left" if name == "plan" else "right")
-        for each in planned.ranged:
-            step = each.step
-            table.add_row(
-                str(step.plan),
-                humanise(step.seconds, "s"),
-                f"{humanise(each.low_s, 's', 3)} to {humanise(each.high_s, 's', 3)}",
-                humanise(step.compute_s, "s"),
-                humanise(step.exposed_communication_s, "s"),
-                humanise(step.bubble_s, "s"),
-                humanise(step.optimizer_s + step.overhead_s, "s"),
-                f"{step.mfu:.1%}",
-                f"{step.tokens_per_s / part.chips:,.0f}",
-                f"{humanise(step.memory.needed_bytes, 'B', 3)} ({step.memory.largest})",
-            )
-        out.print(table)
-    for line in _reasons(found):
-        out.print(line)
+    table = Table(title=title, title_justify="left")
+    for name in _COLUMNS:
+        table.add_column(name, justify="left" if name == "plan" else "right")
+    for each in ranged:
+        step = each.step
+        table.add_row(
+            str(step.plan),
+            humanise(step.seconds, "s"),
+            f"{humanise(each.low_s, 's', 3)} to {humanise(each.high_s, 's', 3)}",
+            humanise(step.compute_s, "s"),
+            humanise(step.exposed_communication_s, "s"),
+            humanise(step.bubble_s, "s"),
+            humanise(step.optimizer_s + step.overhead_s, "s"),
+            f"{step.mfu:.1%}",
+            f"{step.tokens_per_s / part.chips:,.0f}",
+            f"{_memory(step)} ({step.memory.largest})",
+        )
+    return table
+
+
+def _memory(step: Step) -> str:
+    """What a plan needs on a chip, and what there is where that is less."""
+    from simulator.units import humanise
+
+    memory = step.memory
+    needed = humanise(memory.needed_bytes, "B", 3)
+    return needed if memory.fits else f"{needed} of {humanise(memory.available_bytes, 'B', 3)}"
 
 
 def _joined(part: Slice) -> str:
@@ -177,16 +201,16 @@ def _print_scaling(out: Console, request: PlanRequest, planned: list[Planned]) -
     for name in ("chips", "step", "MFU", "tokens/s/chip", "memory", "plan"):
         table.add_column(name, justify="left" if name == "plan" else "right")
     for each in planned:
-        if not each.found.steps:
+        step = each.best
+        if step is None:
             table.add_row(f"{each.part.chips:,}", "–", "–", "–", "–", "fits on no plan")
             continue
-        step = each.found.steps[0]
         table.add_row(
             f"{each.part.chips:,}",
             humanise(step.seconds, "s"),
             f"{step.mfu:.1%}",
             f"{step.tokens_per_s / each.part.chips:,.0f}",
-            humanise(step.memory.needed_bytes, "B", 3),
+            _memory(step),
             str(step.plan),
         )
     out.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 
@@ -87,9 +88,38 @@ def test_a_bad_plan_is_refused_in_one_message_with_what_would_be_right(name, mon
 
 
 def test_a_plan_that_does_not_fit_is_an_answer_that_names_the_largest_item(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["supernode", "plan", "llama3-70b", "hgx-h100", "--plan", "TP8", "--samples", "8"])
+    words = ["supernode", "plan", "llama3-70b", "hgx-h100", "--plan", "TP8", "--samples", "8"]
+    monkeypatch.setattr(sys, "argv", words)
     assert _run() == 3
-    assert "the largest item is" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Does not fit: llama3-70b" in out
+    assert "the largest item is" in out
+    work, stack = program(workloads.model("llama3-70b")), workloads.stack("megatron-bridge-26.06")
+    found = step(work, Plan(tensor=8), slice_of(topologies.machine("hgx-h100"), 8), stack, sequence=8192, batch=1024)
+    monkeypatch.setattr(sys, "argv", [*words, "--json"])
+    assert _run() == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["plans"] == []
+    unfit = answer["unfit"]
+    assert unfit["step"]["time"]["value"] == found.seconds
+    assert unfit["step"]["time"]["low"] < found.seconds < unfit["step"]["time"]["high"]
+    assert unfit["memory"]["needed"]["value"] > unfit["memory"]["available"]["value"]
+
+
+def test_files_of_a_plan_that_does_not_fit_are_written_or_said_to_be_missing(monkeypatch, capsys, tmp_path):
+    plot, trace = tmp_path / "front.png", tmp_path / "step.json"
+    files = ["--plot", str(plot), "--perfetto", str(trace)]
+    words = ["supernode", "plan", "llama3-70b", "hgx-h100", "--samples", "8", *files]
+    monkeypatch.setattr(sys, "argv", [*words, "--plan", "TP4 PP2"])
+    assert _run() == 3
+    assert f"{plot} is not written: no plan fits" in capsys.readouterr().err
+    assert not plot.exists()
+    assert json.loads(trace.read_bytes())["otherData"]["name"].endswith("(does not fit)")
+    trace.unlink()
+    monkeypatch.setattr(sys, "argv", [*words, "--chips", "1"])
+    assert _run() == 3
+    assert f"{trace} is not written: no plan fits" in capsys.readouterr().err
+    assert not trace.exists()
 
 
 def test_a_batch_that_nothing_divides_is_an_answer_too(monkeypatch, capsys):
