@@ -44,6 +44,7 @@ from simulator.collectives.rows.kernels import (
     ring_latency,
     step_latency,
 )
+from simulator.kernels import borrowing
 
 ALL_REDUCE, REDUCE_SCATTER, ALL_GATHER, ALL_TO_ALL, BROADCAST, SEND_RECV = range(6)
 RING, BIDIRECTIONAL_RING, DOUBLE_BINARY_TREE, HALVING_DOUBLING, PAT, ONE_SHOT, TWO_SHOT, DIRECT = range(8)
@@ -62,7 +63,7 @@ LEAST_REDUCED = 3
 """Members from which switches reduce on the way: two exchange as fast without (NCCL needs more than two ranks)."""
 
 
-@register_jitable
+@borrowing
 def filled(fill_s, pass_s, ramp):
     """Time of a pipeline that fills in ``fill_s`` and whose bytes take ``pass_s`` [s]."""
     if ramp == 0:
@@ -70,7 +71,7 @@ def filled(fill_s, pass_s, ramp):
     return fill_s + pass_s + 2 * ramp * math.sqrt(fill_s * pass_s)
 
 
-@register_jitable
+@borrowing
 def pipeline_chunks(steps, alpha, passing):
     """Chunks at which a pipeline of ``steps`` steps is fastest, whose bytes pass a step in ``passing`` seconds [1].
 
@@ -86,7 +87,7 @@ def pipeline_chunks(steps, alpha, passing):
     return fewer
 
 
-@register_jitable
+@borrowing
 def pipeline_seconds(steps, alpha, passing):
     """One vector down a chain or tree that a chunk passes in ``steps`` steps, at the best number of chunks [s]."""
     chunks = pipeline_chunks(steps, alpha, passing)
@@ -95,7 +96,7 @@ def pipeline_seconds(steps, alpha, passing):
     return (steps - 1 + chunks) * (alpha + passing / chunks)
 
 
-@register_jitable
+@borrowing
 def has_scatter(kind):
     """1 where a collective is one scatter or gather, 2 where it is both; 0 for those that are neither."""
     if kind == ALL_REDUCE:
@@ -103,7 +104,7 @@ def has_scatter(kind):
     return 1.0 if kind in (REDUCE_SCATTER, ALL_GATHER) else 0.0
 
 
-@register_jitable
+@borrowing
 def axis_scatter(rows, i, size_bytes, ways):
     """Reduce-scatter (or all-gather) along axis ``i`` over ``ways`` directions of a ring, or a ring on a line.
 
@@ -118,7 +119,7 @@ def axis_scatter(rows, i, size_bytes, ways):
     return (members - 1) * (rows[i, START] + hops * rows[i, LATENCY]), passing
 
 
-@register_jitable
+@borrowing
 def level_scatter(rows, i, size_bytes):
     """Reduce-scatter (or all-gather) in one step inside switch or mesh ``i``: time to fill, time to pass [s]."""
     members = rows[i, SIZE]
@@ -128,7 +129,7 @@ def level_scatter(rows, i, size_bytes):
     return rows[i, START] + rows[i, LATENCY], passing
 
 
-@register_jitable
+@borrowing
 def rotated_scatter_seconds(rows, count, size_bytes, ramped):
     """Reduce-scatter (or all-gather) over the first ``count`` rows, axes of a torus or of a full mesh, all at once [s].
 
@@ -141,10 +142,11 @@ def rotated_scatter_seconds(rows, count, size_bytes, ramped):
         longest = 0.0
         for part in range(count):
             members = 1.0
-            for done in range(phase):
-                members *= rows[(part + done) % count, SIZE]
+            i = part
+            for _ in range(phase):
+                members *= rows[i, SIZE]
+                i = i + 1 if i + 1 < count else 0
             left = size_bytes / (count * members)
-            i = (part + phase) % count
             if rows[i, KIND] == AXIS:
                 fill, passing = axis_scatter(rows, i, left, 2.0)
             else:
@@ -154,7 +156,7 @@ def rotated_scatter_seconds(rows, count, size_bytes, ramped):
     return total
 
 
-@register_jitable
+@borrowing
 def ring_per_dimension_seconds(rows, size_bytes):
     """Reduce-scatter (or all-gather) along one axis after the other, in one direction [s]."""
     total = 0.0
@@ -166,7 +168,7 @@ def ring_per_dimension_seconds(rows, size_bytes):
     return total
 
 
-@register_jitable
+@borrowing
 def swing_seconds(rows, size_bytes):
     """All-reduce by Swing on a torus of closed axes whose sides are powers of two [s]; infinite elsewhere.
 
@@ -203,7 +205,7 @@ def swing_seconds(rows, size_bytes):
     return 2 * total
 
 
-@register_jitable
+@borrowing
 def reduced(rows, i, size_bytes):
     """All-reduce (or reduce-scatter and all-gather) by the switches of row ``i``: time to fill, time to pass [s].
 
@@ -214,7 +216,7 @@ def reduced(rows, i, size_bytes):
     return rows[i, REDUCE_START], size_bytes * (members + 1) / (members * rows[i, REDUCE])
 
 
-@register_jitable
+@borrowing
 def is_reduced(rows, i, size_bytes, kind):
     """Whether the switches of row ``i`` reduce on the way, as they do where that is the shorter."""
     if kind != ALL_REDUCE or rows[i, REDUCE] == 0 or rows[i, SIZE] < LEAST_REDUCED:
@@ -224,7 +226,7 @@ def is_reduced(rows, i, size_bytes, kind):
     return on_the_way + through < 2 * (fill + passing)
 
 
-@register_jitable
+@borrowing
 def level_passes(rows, i, size_bytes, kind, passes):
     """All passes of a hierarchical collective through switch or mesh ``i``: time to fill, time to pass [s]."""
     if is_reduced(rows, i, size_bytes, kind):
@@ -233,7 +235,7 @@ def level_passes(rows, i, size_bytes, kind, passes):
     return passes * fill, passes * passing
 
 
-@register_jitable
+@borrowing
 def in_chunks(fills, passings, slowest_fill, slowest, ramp):
     """Levels that fill in ``fills`` and pass in ``passings`` together, of which the slowest pass in ``slowest`` [s].
 
@@ -245,7 +247,7 @@ def in_chunks(fills, passings, slowest_fill, slowest, ramp):
     return min(whole, chunked)
 
 
-@register_jitable
+@borrowing
 def tree_sent(rows, i, size_bytes):
     """All-reduce across nodes, as trees do it, in row ``i``: time to fill, time to pass [s].
 
@@ -270,7 +272,7 @@ def tree_sent(rows, i, size_bytes):
     return fill, passing
 
 
-@register_jitable
+@borrowing
 def tree_reduces(rows, i, size_bytes):
     """Whether the switches of row ``i`` reduce on the way of trees, as they do where that is the shorter."""
     if rows[i, REDUCE] == 0 or rows[i, SIZE] < LEAST_REDUCED:
@@ -280,7 +282,7 @@ def tree_reduces(rows, i, size_bytes):
     return on_the_way + through < fill + passing
 
 
-@register_jitable
+@borrowing
 def tree_passes(rows, i, size_bytes):
     """All-reduce in row ``i`` below trees or by them, or by its switches: time to fill, time to pass [s]."""
     if tree_reduces(rows, i, size_bytes):
@@ -288,7 +290,7 @@ def tree_passes(rows, i, size_bytes):
     return tree_sent(rows, i, size_bytes)
 
 
-@register_jitable
+@borrowing
 def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
     """Scatter (and gather back: ``passes`` = 2) level by level, cut into chunks so that levels overlap [s].
 
@@ -333,7 +335,7 @@ def hierarchical_seconds(rows, size_bytes, kind, passes, trees):
     return min(together, fills + slowest + window_s)
 
 
-@register_jitable
+@borrowing
 def all_to_all_seconds(rows, size_bytes):
     """All-to-all by shortest ways, limited by the busiest links of any level [s].
 
@@ -379,14 +381,14 @@ def all_to_all_seconds(rows, size_bytes):
     return filled(start + latency, longest, rows[-1, RAMP])
 
 
-@register_jitable
+@borrowing
 def send_seconds(rows, size_bytes):
     """One message between two neighbours at the outermost level of the group [s]."""
     last = rows.shape[0] - 1
     return filled(rows[last, START] + rows[last, LATENCY], size_bytes / rows[last, BANDWIDTH], rows[last, RAMP])
 
 
-@register_jitable
+@borrowing
 def ring_seconds(kind, size_bytes, rows, whole, ways):
     """A ring through all ranks, the data in ``ways`` parts that go ``ways`` directions [s].
 
@@ -400,14 +402,14 @@ def ring_seconds(kind, size_bytes, rows, whole, ways):
     return filled(steps * ring_latency(rows), steps * size_bytes / (count * bandwidth), rows[-1, RAMP])
 
 
-@register_jitable
+@borrowing
 def scatter_seconds(size_bytes, steps, rows, whole):
     """Reduce-scatter (or all-gather) in ``steps`` steps of every rank with one partner anywhere in the group [s]."""
     count, alpha, _, pair = whole
     return filled(steps * alpha, size_bytes * (count - 1) / (count * pair), rows[-1, RAMP])
 
 
-@register_jitable
+@borrowing
 def tree_pipeline(kind, size_bytes, whole):
     """Double binary tree, each rank inner in one and leaf in the other: steps of the first chunk, time to pass [s].
 
@@ -420,20 +422,20 @@ def tree_pipeline(kind, size_bytes, whole):
     return depth + 1, size_bytes / around
 
 
-@register_jitable
+@borrowing
 def tree_seconds(kind, size_bytes, whole):
     """Double binary tree: a reduction up and a broadcast down, or that alone [s]."""
     steps, passing = tree_pipeline(kind, size_bytes, whole)
     return pipeline_seconds(steps, whole[1], passing)
 
 
-@register_jitable
+@borrowing
 def one_shot_seconds(size_bytes, rows, whole):
     """All-reduce in one step: every rank sends all it has to every other [s]."""
     return all_to_all_seconds(rows, whole[0] * size_bytes)
 
 
-@register_jitable
+@borrowing
 def direct_seconds(kind, size_bytes, rows):
     """Every rank straight to every other, in one step (two for broadcast: scatter, then gather) [s].
 
@@ -448,7 +450,7 @@ def direct_seconds(kind, size_bytes, rows):
     return (2.0 if kind == BROADCAST else 1.0) * all_to_all_seconds(rows, size_bytes)
 
 
-@register_jitable
+@borrowing
 def full_mesh_seconds(rows, size_bytes):
     """Reduce-scatter (or all-gather) along all axes of a full mesh at once [s]; infinite where a row is none."""
     for i in range(rows.shape[0]):
@@ -457,7 +459,7 @@ def full_mesh_seconds(rows, size_bytes):
     return rotated_scatter_seconds(rows, rows.shape[0], size_bytes, 1.0)
 
 
-@register_jitable
+@borrowing
 def in_network_seconds(rows, size_bytes):
     """All-reduce by the switches of a group that has no other level [s]; infinite where they do not reduce."""
     if rows.shape[0] == 1 and rows[0, REDUCE] > 0 and rows[0, SIZE] >= LEAST_REDUCED:
@@ -466,7 +468,7 @@ def in_network_seconds(rows, size_bytes):
     return math.inf
 
 
-@register_jitable
+@borrowing
 def torus_algorithm_seconds(kind, algorithm, size_bytes, rows):
     """Algorithms that walk the axes of a torus [s]; infinite for others."""
     seconds = math.inf
@@ -480,7 +482,7 @@ def torus_algorithm_seconds(kind, algorithm, size_bytes, rows):
     return seconds
 
 
-@register_jitable
+@borrowing
 def switched_algorithm_seconds(kind, algorithm, size_bytes, rows, whole):
     """Algorithms of groups without an axis, in which every two ranks can talk at once [s]; infinite for others."""
     seconds = math.inf
@@ -505,7 +507,7 @@ def switched_algorithm_seconds(kind, algorithm, size_bytes, rows, whole):
     return seconds
 
 
-@register_jitable
+@borrowing
 def summed(rows):
     """What most algorithms need of a whole group.
 
@@ -514,7 +516,7 @@ def summed(rows):
     return ranks(rows), step_latency(rows), ring_bandwidth(rows), pair_bandwidth(rows)
 
 
-@register_jitable
+@borrowing
 def legal_seconds(kind, algorithm, size_bytes, rows, whole, on_torus):
     """Time of one collective by one algorithm [s], see :func:`algorithm_seconds`, from what :func:`summed` knows."""
     seconds = math.inf
@@ -540,7 +542,7 @@ def legal_seconds(kind, algorithm, size_bytes, rows, whole, on_torus):
     return seconds
 
 
-@register_jitable
+@borrowing
 def algorithm_seconds(kind, algorithm, size_bytes, rows):
     """Time of one collective by one algorithm [s]; infinite where the algorithm cannot do it on this group."""
     if rows.shape[0] == 0:
@@ -548,7 +550,7 @@ def algorithm_seconds(kind, algorithm, size_bytes, rows):
     return legal_seconds(kind, algorithm, size_bytes, rows, summed(rows), axes(rows))
 
 
-@register_jitable
+@borrowing
 def cheapest(kind, size_bytes, rows):
     """The cheapest legal algorithm of the library and its time: (algorithm, seconds).
 

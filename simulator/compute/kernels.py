@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from numba.extending import register_jitable
+from simulator.kernels import borrowing
 
 PEAK, RATE, ENGINES, TILE_M, TILE_N, TILE_K, FILL, WIDTH, STREAM = range(9)
 FORWARD_RATE, BACKWARD_RATE, QUERIES, KEYS, SOFTMAX, ATTENTION_WIDTH = range(9, 15)
@@ -25,7 +25,7 @@ BACKWARD_PRODUCTS = 2.5
 """Products of flash attention backward over those forward: five, with the scores computed anew, against two."""
 
 
-@register_jitable(inline="always")
+@borrowing
 def tiles_seconds(tiles, k, chip):
     r"""Computing ``tiles`` blocks of results over a depth ``k`` [s].
 
@@ -41,7 +41,7 @@ def tiles_seconds(tiles, k, chip):
     return depth * 2.0 * chip[TILE_M] * chip[TILE_N] * engines / chip[RATE]
 
 
-@register_jitable(inline="always")
+@borrowing
 def matmul_seconds(m, n, k, chip):
     """Product of (m, k) and (k, n): the longer of computing and moving it [s], without its launch.
 
@@ -52,7 +52,7 @@ def matmul_seconds(m, n, k, chip):
     return max(tiles_seconds(tiles, k, chip), moved / chip[STREAM])
 
 
-@register_jitable(inline="always")
+@borrowing
 def grouped_seconds(groups, m_each, n, k, chip):
     """``groups`` products of (m_each, k) and weights of their own (k, n) in one kernel [s], without its launch.
 
@@ -62,14 +62,14 @@ def grouped_seconds(groups, m_each, n, k, chip):
     return grouped_tiles_seconds(tiles, groups, groups * m_each, n, k, chip)
 
 
-@register_jitable(inline="always")
+@borrowing
 def grouped_tiles_seconds(tiles, groups, rows, n, k, chip):
     """The same for ``groups`` of any sizes, ``rows`` in all, that come to ``tiles`` blocks of results [s]."""
     moved = chip[WIDTH] * (rows * k + groups * k * n) + ACTIVATION_BYTES * rows * n
     return max(tiles_seconds(tiles, k, chip), moved / chip[HBM])
 
 
-@register_jitable(inline="always")
+@borrowing
 def attention_forward_seconds(sequences, queries, context, heads, score_size, value_size, kv_width, chip):
     """Fused attention of ``queries`` in each of ``sequences`` over ``context`` keys in the mean, forward [s].
 
@@ -83,7 +83,7 @@ def attention_forward_seconds(sequences, queries, context, heads, score_size, va
     )
 
 
-@register_jitable(inline="always")
+@borrowing
 def attention_backward_seconds(sequences, queries, context, heads, score_size, value_size, kv_width, chip):
     """The same backward [s]: 2.5 times products (Dao, arXiv 2307.08691, section 4.1) and bytes, at its own rate."""
     return attention_blocks(
@@ -100,7 +100,7 @@ def attention_backward_seconds(sequences, queries, context, heads, score_size, v
     )
 
 
-@register_jitable(inline="always")
+@borrowing
 def attention_blocks(passes, rate, sequences, queries, context, heads, score_size, value_size, kv_width, chip):
     """The longer of computing ``passes`` times the forward products of all blocks at ``rate`` and moving them [s]."""
     blocks = sequences * heads * math.ceil(queries / chip[QUERIES])
@@ -110,7 +110,7 @@ def attention_blocks(passes, rate, sequences, queries, context, heads, score_siz
     return passes * max(rounds * flops * chip[ENGINES] / rate, moved / chip[HBM])
 
 
-@register_jitable(inline="always")
+@borrowing
 def decode_attention_seconds(sequences, context, heads, score_size, value_size, kv_bytes, chip):
     """Attention of one new token of each of ``sequences`` over ``context`` cached ones [s], without its launch.
 
@@ -120,25 +120,25 @@ def decode_attention_seconds(sequences, context, heads, score_size, value_size, 
     return max(sequences * context * kv_bytes / chip[HBM], flops / chip[FORWARD_RATE])
 
 
-@register_jitable(inline="always")
+@borrowing
 def attention_seconds(tokens, context, score_width, value_width, chip):
     """The two products of attention without its softmax, over widths of all heads [s]: what unfused attention runs."""
     return 2.0 * tokens * context * (score_width + value_width) / chip[FORWARD_RATE]
 
 
-@register_jitable(inline="always")
+@borrowing
 def traffic_seconds(moved_bytes, chip):
     """A memory-bound operator [s]: its reads and writes at the achieved bandwidth, after memory has answered once."""
     return chip[DELAY] + moved_bytes / chip[HBM]
 
 
-@register_jitable(inline="always")
+@borrowing
 def cross_entropy_seconds(tokens, vocab, logit_bytes, chip):
     """Loss over the vocabulary and its gradient [s]: the logits read once and their gradients written in place."""
     return traffic_seconds(2.0 * logit_bytes * tokens * vocab, chip)
 
 
-@register_jitable(inline="always")
+@borrowing
 def quantise_seconds(values, chip):
     """Casting activations to a narrower dtype of products [s]: read in two bytes, written by rows and by columns."""
     if chip[WIDTH] >= ACTIVATION_BYTES:
@@ -146,7 +146,7 @@ def quantise_seconds(values, chip):
     return traffic_seconds((ACTIVATION_BYTES + 2 * chip[WIDTH]) * values, chip)
 
 
-@register_jitable
+@borrowing
 def causal_context(sequence, window):
     """Mean number of keys that a causal query sees in a sequence.
 
@@ -162,7 +162,7 @@ def causal_context(sequence, window):
     return window * (1 - window / (2 * sequence))
 
 
-@register_jitable
+@borrowing
 def decode_context(context, window):
     """Mean number of keys that a token sees which is decoded after ``context`` others; see :func:`causal_context`."""
     if window < 0 and -window < context:

@@ -25,6 +25,7 @@ from simulator.compute.kernels import (
     HOST,
     causal_context,
 )
+from simulator.kernels import borrowing
 from simulator.training.layers.kernels import (
     CONTEXT_F,
     DENSE_KIND,
@@ -126,7 +127,7 @@ BESIDE_LAYERS = (PIPELINE, VIRTUAL, DATA, ZERO, SCHEDULE, FIRST_LAYERS, LAST_LAY
 """Columns of a plan on which the time of one layer does not depend."""
 
 
-@register_jitable
+@borrowing
 def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_s, scratch):
     """What shows of gradient reduction and parameter gathering over the data ranks in one step [s].
 
@@ -177,7 +178,7 @@ def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_
     return shown
 
 
-@register_jitable
+@borrowing
 def stage_seconds(layer, dense_layers, moe_layers, head, first, last):
     """Sum of the columns ``first`` to before ``last`` of ``layer`` over the layers of a pipeline rank [s]."""
     total = 0.0
@@ -187,7 +188,7 @@ def stage_seconds(layer, dense_layers, moe_layers, head, first, last):
     return total
 
 
-@register_jitable
+@borrowing
 def pass_seconds(layer, dense_layers, moe_layers, head):
     """Seconds of F, B and W of one micro-batch on a pipeline rank, with the communication that shows."""
     forward = stage_seconds(layer, dense_layers, moe_layers, head, FORWARD, FORWARD + 1)
@@ -199,7 +200,7 @@ def pass_seconds(layer, dense_layers, moe_layers, head):
     return forward, to_input, to_weight
 
 
-@register_jitable
+@borrowing
 def slowest_rank(counts, plan, layer):
     """Dense layers, layers with experts and logits of the pipeline rank whose micro-batch takes longest."""
     pipeline = plan[PIPELINE]
@@ -224,7 +225,7 @@ def slowest_rank(counts, plan, layer):
     return found
 
 
-@register_jitable
+@borrowing
 def step(program, counts, work, chip, levels, library, stack, plan, scratch, layer, parts):
     """Price one step: fills ``layer`` (3, 10) and ``parts`` (11,) [s]; returns the total.
 
@@ -238,7 +239,7 @@ def step(program, counts, work, chip, levels, library, stack, plan, scratch, lay
     return math.inf
 
 
-@register_jitable
+@borrowing
 def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
     """Put the layers of a plan together to a step: fills ``parts`` (11,) [s]; returns the total.
 
@@ -305,13 +306,13 @@ def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
     return parts[TOTAL]
 
 
-@register_jitable
+@borrowing
 def optimizer_bytes(plan):
     """Memory traffic of Adam for one parameter [B]: gradient, master copy and both moments read, all but it written."""
     return plan[REDUCE_WIDTH] + 2 * (MASTER_BYTES + 2 * plan[STATE_WIDTH]) + plan[GATHER_WIDTH]
 
 
-@register_jitable
+@borrowing
 def send_seconds(counts, work, levels, plan, scratch):
     """One message from a pipeline rank to the next [s]."""
     tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
@@ -352,7 +353,7 @@ def search(program, counts, work, chip, levels, library, stack, plans, is_filter
             seconds[i] = fill_parts(counts, work, chip, placed, stack, plans[i], layer, scratch, parts)
 
 
-@register_jitable
+@borrowing
 def has_layers_of(plans, i, j):
     """Whether two plans differ only in what the time of a layer does not depend on."""
     for column in range(PLAN_COLUMNS):
@@ -362,7 +363,7 @@ def has_layers_of(plans, i, j):
     return plans[i, RECOMPUTE_LAYERS] == 0 or plans[i, PIPELINE] == plans[j, PIPELINE]
 
 
-@register_jitable
+@borrowing
 def forward_flops_per_token(program, sequence):
     """FLOPs of the forward pass per token: matrix products, and causal attention counted over the keys it sees."""
     total = 0.0

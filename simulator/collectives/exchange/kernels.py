@@ -32,6 +32,7 @@ from simulator.collectives.rows.kernels import (
     WRAPS,
     subgroup,
 )
+from simulator.kernels import borrowing
 
 DISPATCH_START, COMBINE_START, DISPATCH_SIGNAL, COMBINE_SIGNAL, DISPATCH_CALL, COMBINE_CALL = range(6)
 NETWORK_START, SCAN, COMBINE_INSIDE, COMBINE_OUTSIDE, STRAIGHT, NETWORK_LINE = range(6, 12)
@@ -117,7 +118,7 @@ def fitted_odds(demand, top_k, rounds, tolerance):
     return odds
 
 
-@register_jitable
+@borrowing
 def add_along_axis(loads, number, node, here, there, line, amount):
     """Add ``amount`` bytes to every link of an axis on the shortest way from ``here`` to ``there``, ties split.
 
@@ -248,7 +249,7 @@ def vector_seconds(rows, fullest):
     return longest, slowest
 
 
-@register_jitable
+@borrowing
 def reached(top_k, experts, sets, skew):
     """Distinct of ``sets`` equal sets of ranks in which a token picks an expert, as if all were as busy as one [1].
 
@@ -262,7 +263,7 @@ def reached(top_k, experts, sets, skew):
     return sets * (1.0 - missed)
 
 
-@register_jitable
+@borrowing
 def ports_seconds(rows, first, last, inside, ranks):
     """What the slowest of the rows of a domain needs for one byte that each rank sends to all alike [s].
 
@@ -288,7 +289,7 @@ def ports_seconds(rows, first, last, inside, ranks):
     return slowest
 
 
-@register_jitable
+@borrowing
 def way_seconds(rows, first, last):
     """Latency between the members of a domain farthest apart [s]: of all axes, or of the longest way of switches."""
     total = 0.0
@@ -302,9 +303,9 @@ def way_seconds(rows, first, last):
     return longest if rows[first, KIND] == SWITCH else total
 
 
-@register_jitable
+@borrowing
 def exchange_seconds(
-    tokens, hidden, top_k, experts, ranks, stride, dispatch_bytes, combine_bytes, skew, levels, library
+    tokens, hidden, top_k, experts, ranks, stride, dispatch_bytes, combine_bytes, skew, levels, library, scratch
 ):
     """Time of a dispatch and of a combine of experts: (seconds, seconds); infinite where the group is none.
 
@@ -324,19 +325,19 @@ def exchange_seconds(
     levels : (levels, COLUMNS) of the slice, with bandwidths as the dispatch of the library reaches them
     library : (CONSTANTS,) of the library in one mode, see :data:`CONSTANTS`; both from
         :func:`simulator.collectives.exchange.packed`
+    scratch : (levels + 1, COLUMNS), for the rows of the group
     """
     if ranks <= 1:
         return 0.0, 0.0
-    rows = np.empty_like(levels)
-    depth = subgroup(levels, stride, ranks, rows)
+    depth = subgroup(levels, stride, ranks, scratch)
     if depth < 0:
         return math.inf, math.inf
     return exchange_in_group(
-        tokens, hidden, top_k, experts, ranks, dispatch_bytes, combine_bytes, skew, rows[:depth], library
+        tokens, hidden, top_k, experts, ranks, dispatch_bytes, combine_bytes, skew, scratch[:depth], library
     )
 
 
-@register_jitable
+@borrowing
 def exchange_in_group(tokens, hidden, top_k, experts, ranks, dispatch_bytes, combine_bytes, skew, rows, library):
     """The same where ``rows`` (levels, COLUMNS) of the group have been cut already, as for many exchanges in one."""
     depth = rows.shape[0]

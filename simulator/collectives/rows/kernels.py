@@ -33,7 +33,8 @@ from __future__ import annotations
 import math
 
 from numba import njit
-from numba.extending import register_jitable
+
+from simulator.kernels import borrowing
 
 KIND, SIZE, BANDWIDTH, LATENCY, START, WRAPS, STEP, LENGTH, LINE = range(9)
 REDUCE, REDUCE_START, RAMP, LIBRARY, WINDOW, EAGER, EAGER_START = range(9, 16)
@@ -41,7 +42,7 @@ COLUMNS = 16
 AXIS, SWITCH, MESH = range(3)
 
 
-@register_jitable
+@borrowing
 def ranks(rows):
     """Members of the whole group."""
     product = 1.0
@@ -50,7 +51,7 @@ def ranks(rows):
     return product
 
 
-@register_jitable
+@borrowing
 def step_latency(rows):
     """Time of one step between neighbours of the group at its slowest level [s]."""
     slowest = 0.0
@@ -62,29 +63,30 @@ def step_latency(rows):
     return slowest
 
 
-@register_jitable
+@borrowing
 def ring_latency(rows):
     """Mean time of a step of one ring through the whole group [s].
 
     A part of the buffer goes from unit to unit once for each of them, and stays inside a unit in all other steps. The
     axes of a torus are taken at their slowest.
     """
+    count = ranks(rows)
     on_torus = axes(rows)
     slowest = step_latency(rows[:on_torus]) if on_torus > 0 else 0.0
     inside = 1.0
     for i in range(on_torus):
         inside *= rows[i, SIZE]
-    steps = (inside - 1) * ranks(rows) / inside
+    steps = (inside - 1) * count / inside
     total = steps * slowest
     for i in range(on_torus, rows.shape[0]):
         inside *= rows[i, SIZE]
-        here = (rows[i, SIZE] - 1) * ranks(rows) / inside
+        here = (rows[i, SIZE] - 1) * count / inside
         total += here * (rows[i, START] + rows[i, LATENCY])
         steps += here
     return total / steps
 
 
-@register_jitable
+@borrowing
 def ring_bandwidth(rows):
     """Rate of one ring through the whole group [B/s].
 
@@ -98,7 +100,7 @@ def ring_bandwidth(rows):
     return slowest
 
 
-@register_jitable
+@borrowing
 def pair_bandwidth(rows):
     """Rate of a chip that talks to one far partner at a time [B/s]: one link of a mesh, all ports of a switch."""
     slowest = math.inf
@@ -107,7 +109,7 @@ def pair_bandwidth(rows):
     return slowest
 
 
-@register_jitable
+@borrowing
 def axes(rows):
     """How many leading rows are axes of a torus."""
     count = 0
@@ -116,7 +118,7 @@ def axes(rows):
     return count
 
 
-@register_jitable
+@borrowing
 def meshes(rows):
     """How many leading rows are dimensions of a full mesh."""
     count = 0
@@ -125,7 +127,7 @@ def meshes(rows):
     return count
 
 
-@register_jitable
+@borrowing
 def has_two_way_ring(rows):
     """Whether a ring through the group can run both ways at once without sharing a link."""
     count = axes(rows)
@@ -134,7 +136,7 @@ def has_two_way_ring(rows):
     return count > 1 or (rows[0, WRAPS] == 1 and rows[0, SIZE] > 2)
 
 
-@register_jitable
+@borrowing
 def subgroup(levels, stride, size, out):
     """Rows of the group of ``size`` ranks that lie ``stride`` apart, cut out of a slice's levels into ``out``.
 
@@ -173,7 +175,7 @@ def subgroup(levels, stride, size, out):
     return rows if left == 1 else -1
 
 
-@register_jitable
+@borrowing
 def lay_on_axis(levels, i, apart, here, out, rows):
     """Add ``here`` members, ``apart`` of row ``i`` from each other, to the group; returns the number of rows.
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numba.extending import register_jitable
-
 from simulator.collectives.exchange.kernels import (
     exchange_seconds,
 )
@@ -40,6 +37,7 @@ from simulator.compute.kernels import (
     quantise_seconds,
     traffic_seconds,
 )
+from simulator.kernels import borrowing
 from simulator.training.memory.kernels import (
     layer_bytes,
 )
@@ -113,7 +111,7 @@ KINDS, LAYER_COLUMNS = 3, 10
 UNFUSED_BACKWARD = 2.0
 
 
-@register_jitable
+@borrowing
 def group_seconds(kind, size_bytes, levels, stride, size, scratch, launch_s):
     """Cheapest collective of a group of ``size`` ranks, ``stride`` apart [s]; infinite where it cannot be laid out."""
     if size <= 1:
@@ -124,13 +122,13 @@ def group_seconds(kind, size_bytes, levels, stride, size, scratch, launch_s):
     return launch_s + cheapest(kind, size_bytes, scratch[:rows])[1]
 
 
-@register_jitable(inline="always")
+@borrowing
 def exposed(seconds, share, behind):
     """What shows of a communication: its share that never hides, or all that is longer than what it hides behind."""
     return max(share * seconds, seconds - behind)
 
 
-@register_jitable
+@borrowing
 def recomputed_share(counts, plan):
     """Share of the layers of a mean pipeline rank that run forward again before they run backward [1]."""
     if plan[RECOMPUTE] != RECOMPUTE_FULL:
@@ -139,7 +137,7 @@ def recomputed_share(counts, plan):
     return min(1.0, layers / counts[MODEL_LAYERS]) if layers > 0 else 1.0
 
 
-@register_jitable(inline="always")
+@borrowing
 def operator(row, tokens, work, chip, counts, plan, stack):
     """One operator of one layer for one micro-batch: forward, gradient of its input, of its weight [s]."""
     tensor = plan[TENSOR]
@@ -184,21 +182,20 @@ def operator(row, tokens, work, chip, counts, plan, stack):
     return matmul_seconds(m, n, k, chip), matmul_seconds(m, k, n, chip), matmul_seconds(k, n, m, chip)
 
 
-@register_jitable
+@borrowing
 def fill_layers(program, counts, work, chip, levels, library, stack, plan, scratch, layer):
     """Fill ``layer`` (3, 10) [s]; returns whether every group of ranks has its place on the fabric."""
     layer[:] = 0.0
     tokens = plan[MICRO_BATCH] * work[SEQUENCE] / plan[CONTEXT]
     layers = counts[MODEL_LAYERS]
-    every = np.zeros(3)
-    calls = np.zeros(4)
+    forward_all, input_all, weight_all = 0.0, 0.0, 0.0  # of what every layer has
+    calls_all, calls_dense, calls_moe = 0.0, 0.0, 0.0
     attention, attention_back = 0.0, 0.0
     for i in range(program.shape[0]):
         row = program[i]
         scope = int(row[SCOPE])
         weight = row[LAYERS] / layers if scope == EVERY_LAYER else 1.0
         forward, to_input, to_weight = operator(row, tokens, work, chip, counts, plan, stack)
-        calls[scope] += weight
         if plan[ADAPTERS] == 1:
             to_weight = 0.0
         if row[KIND] == ATTENTION:
@@ -207,20 +204,24 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
             if plan[RECOMPUTE] == RECOMPUTE_SELECTIVE:
                 to_input += forward
         if scope == EVERY_LAYER:
-            every[0] += weight * forward
-            every[1] += weight * to_input
-            every[2] += weight * to_weight
+            calls_all += weight
+            forward_all += weight * forward
+            input_all += weight * to_input
+            weight_all += weight * to_weight
         else:
             kind = scope - 1
+            calls_dense += kind == DENSE_KIND
+            calls_moe += kind == MOE_KIND
             layer[kind, FORWARD] += forward
             layer[kind, INPUT] += to_input
             layer[kind, WEIGHT] += to_weight
     again = recomputed_share(counts, plan)
     for kind in range(2):
-        for column in range(3):
-            layer[kind, column] += every[column]
+        layer[kind, FORWARD] += forward_all
+        layer[kind, INPUT] += input_all
+        layer[kind, WEIGHT] += weight_all
         device = layer[kind, FORWARD]
-        host = stack[LAUNCH] * (calls[EVERY_LAYER] + calls[kind + 1])
+        host = stack[LAUNCH] * (calls_all + (calls_dense if kind == DENSE_KIND else calls_moe))
         stretch = max(1.0, host / device)
         for column in range(3):
             layer[kind, column] *= stretch
@@ -240,7 +241,7 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
     )
 
 
-@register_jitable
+@borrowing
 def fill_communication(counts, work, chip, levels, library, stack, plan, scratch, attention, attention_back, layer):
     """Fill what shows of the communication inside layers; ``attention`` [s] is what context ranks hide behind."""
     tensor, context, expert = plan[TENSOR], plan[CONTEXT], plan[EXPERT]
@@ -276,6 +277,7 @@ def fill_communication(counts, work, chip, levels, library, stack, plan, scratch
             work[SKEW],
             levels,
             library,
+            scratch,
         )
         exchange = out_s + back_s
         exchange_back = 2 * back_s  # gradients go both ways in two bytes

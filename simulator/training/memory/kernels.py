@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 from numba import njit
-from numba.extending import register_jitable
 
 from simulator.compute.kernels import CAPACITY, WIDTH
+from simulator.kernels import borrowing
 from simulator.training.rows.kernels import (
     ACTIVATIONS,
     ACTIVE,
@@ -123,7 +123,7 @@ IN_PLACE = 2.0  # layers that are on the chip at once: the one that computes and
 STRAIGHT, FOLDED, DOUBLE = range(3)  # once; there and back, so that the first rank has the last layers too; both ways
 
 
-@register_jitable
+@borrowing
 def pipeline_layout(counts, plan):
     """How the layers lie on the ranks of the pipeline, as numbers that :func:`layers_of_rank` takes.
 
@@ -159,7 +159,7 @@ def pipeline_layout(counts, plan):
     return pipeline, first, each, extra, last, chunks, counts[FIRST_DENSE], share, shape
 
 
-@register_jitable
+@borrowing
 def first_chunk(layout, stage, own):
     """Layers of the first chunk of a rank that has ``own`` [1].
 
@@ -170,7 +170,7 @@ def first_chunk(layout, stage, own):
     return math.floor((own + (has_logits and chunks > 1)) / chunks) * 1.0
 
 
-@register_jitable
+@borrowing
 def layers_of_rank(layout, stage):
     """Layers of one stage of the pipeline, and how many of them hold experts [1]."""
     pipeline, first, each, extra, last, chunks, leading, share, _ = layout
@@ -186,7 +186,7 @@ def layers_of_rank(layout, stage):
     return own, (own - dense) * share
 
 
-@register_jitable
+@borrowing
 def held_layers(layout, stage):
     """Layers that a rank of the pipeline holds, and how many with experts [1]: DualPipe keeps two stages on each."""
     layers, moe_layers = layers_of_rank(layout, stage)
@@ -196,13 +196,13 @@ def held_layers(layout, stage):
     return layers, moe_layers
 
 
-@register_jitable
+@borrowing
 def rank_layers(counts, plan, stage):
     """Layers that a rank of the pipeline holds, and how many of them with experts [1]."""
     return held_layers(pipeline_layout(counts, plan), stage)
 
 
-@register_jitable
+@borrowing
 def middle_of(layout):
     """A rank of the pipeline after the first, as early as leading layers without experts allow, that has none [1]."""
     pipeline, first, each, extra, _, chunks, leading, _, _ = layout
@@ -213,7 +213,7 @@ def middle_of(layout):
     return min(stage, pipeline - 1.0)
 
 
-@register_jitable
+@borrowing
 def in_flight(schedule, pipeline, virtual, micro_batches, stage, layers):
     """Micro-batches whose activations a rank of the pipeline holds at the peak, in those of its layers [1].
 
@@ -248,13 +248,13 @@ def in_flight(schedule, pipeline, virtual, micro_batches, stage, layers):
     return min(held, micro_batches)
 
 
-@register_jitable
+@borrowing
 def expert_replicas(plan):
     """Ranks of a pipeline stage that hold the same experts."""
     return plan[TENSOR] * plan[CONTEXT] * plan[DATA] / (plan[EXPERT] * plan[EXPERT_TENSOR])
 
 
-@register_jitable
+@borrowing
 def shard_ranks(plan):
     """Ranks over which ZeRO splits what is dense, and experts [1]: fewer than hold the same where copies remain."""
     ranks = plan[CONTEXT] * plan[DATA]
@@ -263,14 +263,14 @@ def shard_ranks(plan):
     return ranks, max(1.0, plan[TENSOR] * ranks / (plan[EXPERT] * plan[EXPERT_TENSOR]))
 
 
-@register_jitable
+@borrowing
 def layer_parameters(counts, plan):
     """Parameters of a mean layer on one chip before ZeRO [1]: (dense, experts of a layer that has them)."""
     experts = counts[EXPERT_PARAMETERS] / (plan[EXPERT] * plan[EXPERT_TENSOR])
     return counts[SPLIT] / plan[TENSOR] + counts[WHOLE_PARAMETERS], experts
 
 
-@register_jitable
+@borrowing
 def tables_of_rank(layout, table, tables, stage):
     """Parameters of the embedding and the output matrix on a rank of the pipeline [1]; each of ``table``.
 
@@ -286,7 +286,7 @@ def tables_of_rank(layout, table, tables, stage):
     return 2 * table if shape == DOUBLE else table
 
 
-@register_jitable
+@borrowing
 def held_parameters(counts, plan):
     """Parameters of the fullest rank of the pipeline on one chip before ZeRO [1]: (dense, experts)."""
     layout = pipeline_layout(counts, plan)
@@ -302,7 +302,7 @@ def held_parameters(counts, plan):
     return dense, experts
 
 
-@register_jitable
+@borrowing
 def layer_bytes(program, counts, work, chip, stack, plan):
     """What a layer keeps of one micro-batch for its backward pass, on one chip [B].
 
@@ -385,7 +385,7 @@ def layer_bytes(program, counts, work, chip, stack, plan):
     )
 
 
-@register_jitable
+@borrowing
 def matrices(program, counts, plan):
     """Parameters that tensor ranks split, of a dense layer and of one with experts, over their mean; largest matrix.
 
@@ -410,7 +410,7 @@ def matrices(program, counts, plan):
     return dense - mean, moe - mean, largest
 
 
-@register_jitable
+@borrowing
 def buffer_bytes(counts, work, chip, plan):
     """Buffers of communication within a layer and between ranks of the pipeline [B].
 
@@ -441,7 +441,7 @@ def buffer_bytes(counts, work, chip, plan):
     return total
 
 
-@register_jitable
+@borrowing
 def state_widths(chip, stack, plan):
     """Bytes of each parameter by where it lies [B].
 
@@ -488,7 +488,7 @@ def state_widths(chip, stack, plan):
     )
 
 
-@register_jitable
+@borrowing
 def rank_states(layout, widths, model, sizes, layers, moe_layers, stage):
     """Weights, quantised copies, gathered layers, gradients and optimizer state of a rank of the pipeline [B].
 
@@ -520,7 +520,7 @@ def rank_states(layout, widths, model, sizes, layers, moe_layers, stage):
     )
 
 
-@register_jitable
+@borrowing
 def rank_activations(layout, layer, choice, layers, moe_layers, stage):
     """Activations, what the running layer needs besides, and logits of a rank of the pipeline [B].
 
@@ -558,7 +558,7 @@ def rank_activations(layout, layer, choice, layers, moe_layers, stage):
     return held, again + max(wide - head_bytes, 0.0), head_bytes
 
 
-@register_jitable
+@borrowing
 def fill_memory(program, counts, work, chip, stack, plan, memory):
     """Memory of the fullest rank of the pipeline by part into ``memory`` (12,) [B]; returns what is needed.
 

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from simulator.kernels import borrowing
 from simulator.training.rows.kernels import DUALPIPE, GPIPE, ONE_F_ONE_B, V_MIN, ZB_H1, ZB_H2, ZB_V
 from simulator.training.schedules.passes.kernels import BACKWARD, CHUNK, FORWARD, INPUT, KIND, MICRO, PAIRED, WEIGHT
 
@@ -191,7 +192,7 @@ def execute(
     return makespan
 
 
-@register_jitable
+@borrowing
 def fill_peaks(order, held, kept, peaks):
     """Most that the activations of each rank take at once, into ``peaks`` (ranks,), in the unit of ``held``.
 
@@ -216,7 +217,7 @@ def fill_peaks(order, held, kept, peaks):
             peaks[rank] = max(peaks[rank], now)
 
 
-@register_jitable
+@borrowing
 def pipeline_seconds(
     schedule,
     ranks,
@@ -268,7 +269,7 @@ def pipeline_seconds(
     return busy + waits + hops
 
 
-@register_jitable
+@borrowing
 def folded_seconds(schedule, p, m, busy, f, b, w, hop_s):
     """:func:`pipeline_seconds` of zb-v, v-half and v-min; ``f``, ``b``, ``w`` are the passes of one chunk [s].
 

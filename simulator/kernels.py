@@ -1,0 +1,13 @@
+"""How functions that kernels call are compiled; the lowest of all kernels.
+
+numba counts who holds an array, by an atomic addition at every call that takes one along: more work than most closed
+forms are. A function that reads and writes the arrays of its caller, who holds them until it returns, needs no count.
+:func:`borrowing` leaves it out. Such a function may look at an array piece by piece, but neither makes one nor hands
+one back; numba refuses to compile it if it does. Called from Python it is the plain function.
+"""
+
+from __future__ import annotations
+
+from numba.extending import register_jitable
+
+borrowing = register_jitable(_nrt=False)
