@@ -87,11 +87,11 @@ class Matmul(Entry, frozen=True):
 class Attention(Entry, frozen=True):
     """How much of the peak fused attention reaches.
 
-    ``fraction[dtype]`` [1] of the peak with heads and sequences without end, ``backward`` [1] the part of that rate in
-    the backward pass. A block of ``tile`` queries of one head is the work of one engine; ``fill`` [1] is the number of
-    keys that starting and ending it costs, ``softmax`` [1] what the softmax of a score costs as so many more elements
-    of the head, both in bf16. ``portable`` [1] is what kernels reach of all this that were written for the chips before
-    it; without it they reach all.
+    ``fraction[dtype]`` [1] of the peak with heads and sequences without end, ``backward`` [1] the FLOP/s of the
+    backward pass over those of the forward pass, with heads of 128. A block of ``tile`` queries of one head is the work
+    of one engine; ``fill`` [1] is the number of keys that starting and ending it costs, ``softmax`` [1] what the
+    softmax of a score costs as so many more elements of the head, both in bf16. ``portable`` [1] is what kernels reach
+    of all this that were written for the chips before it; without it they reach all.
     """
 
     fraction: dict[Dtype, Ratio]

@@ -226,6 +226,9 @@ class TrainingStack(Entry, frozen=True):
     reduce_dtype : in which gradients are reduced where a plan does not say
     is_whole_program : a compiler sees the whole step: parameters are kept once, in four bytes, narrowed where they are
         used, gathered and reduced matrix by matrix, and the softmax of the logits is part of the products that need it
+    recompute_stops_early : full recomputation ends with the last tensor that the backward pass needs, which leaves out
+        the last product of a dense layer
+    shards_layers : ZeRO-2 reduces and gathers layer by layer, as ZeRO-3 does everywhere; else in one piece
     keeps_master : the optimizer keeps a four-byte copy of narrower parameters; else it works on them as they are
     """
 
@@ -252,6 +255,8 @@ class TrainingStack(Entry, frozen=True):
     fused_experts: FusedExperts | None = None
     loss: Loss = "fused"
     is_whole_program: bool = False
+    recompute_stops_early: bool = False
+    shards_layers: bool = False
     keeps_master: bool = True
     attention: AttentionKernels = "own"
     schedules: Annotated[tuple[Schedule, ...], msgspec.Meta(min_length=1, max_length=8)] = ("1f1b",)

@@ -22,6 +22,8 @@ WIDTH_BYTES: dict[str, float] = {
     "fp4": 0.5,
 }
 """Bytes of one element."""
+HEAD = 128
+"""Size of the heads for which a chip states the rate of its backward pass."""
 
 
 def chip_row(
@@ -38,11 +40,15 @@ def chip_row(
     """
     import numpy as np
 
+    from simulator.compute.kernels import BACKWARD_PRODUCTS
+
     dtype, core = chip.dtype(wanted), chip.attention.dtype(attention)
     matmul, flash = chip.matmul, chip.attention
     narrower = WIDTH_BYTES["bf16"] / WIDTH_BYTES[dtype]
     dearer = draw(chip.peak[core]) / draw(chip.peak["bf16"])
     forward = draw(chip.peak[core]) * draw(flash.fraction[core])
+    head, softmax = 2 * HEAD, draw(flash.softmax) * dearer
+    once = (head + softmax / BACKWARD_PRODUCTS) / (head + softmax)  # the backward pass takes the exponentials once
     hbm = draw(chip.hbm.bandwidth) * draw(chip.hbm.fraction)
     rate = draw(chip.peak[dtype]) * draw(matmul.fraction[dtype])
     return np.array(
@@ -57,10 +63,10 @@ def chip_row(
             WIDTH_BYTES[dtype],
             hbm * draw(matmul.streaming),
             forward,
-            forward * draw(flash.backward),
+            forward * draw(flash.backward) * once,
             flash.tile,
             draw(flash.fill) * dearer,
-            draw(flash.softmax) * dearer,
+            softmax,
             WIDTH_BYTES[core],
             hbm,
             draw(chip.hbm.start),

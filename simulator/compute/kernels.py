@@ -85,7 +85,10 @@ def attention_forward_seconds(sequences, queries, context, heads, score_size, va
 
 @borrowing
 def attention_backward_seconds(sequences, queries, context, heads, score_size, value_size, kv_width, chip):
-    """The same backward [s]: 2.5 times products (Dao, arXiv 2307.08691, section 4.1) and bytes, at its own rate."""
+    """The same backward [s]: 2.5 times products (Dao, arXiv 2307.08691, section 4.1) and bytes, at its own rate.
+
+    Exponentials are taken once, as forward (the same, algorithm 2).
+    """
     return attention_blocks(
         BACKWARD_PRODUCTS,
         chip[BACKWARD_RATE],
@@ -101,13 +104,16 @@ def attention_backward_seconds(sequences, queries, context, heads, score_size, v
 
 
 @borrowing
-def attention_blocks(passes, rate, sequences, queries, context, heads, score_size, value_size, kv_width, chip):
-    """The longer of computing ``passes`` times the forward products of all blocks at ``rate`` and moving them [s]."""
+def attention_blocks(products, rate, sequences, queries, context, heads, score_size, value_size, kv_width, chip):
+    """The longer of computing all blocks at ``rate``, with so many times the products of a forward pass, and moving it.
+
+    Seconds; what is moved grows as the products do.
+    """
     blocks = sequences * heads * math.ceil(queries / chip[QUERIES])
     rounds = math.ceil(blocks / chip[ENGINES])
-    flops = 2.0 * chip[QUERIES] * (context + chip[KEYS]) * (score_size + value_size + chip[SOFTMAX])
+    flops = 2.0 * chip[QUERIES] * (context + chip[KEYS]) * (products * (score_size + value_size) + chip[SOFTMAX])
     moved = ACTIVATION_BYTES * sequences * queries * (heads * (score_size + value_size) + kv_width)
-    return passes * max(rounds * flops * chip[ENGINES] / rate, moved / chip[HBM])
+    return max(rounds * flops * chip[ENGINES] / rate, products * moved / chip[HBM])
 
 
 @borrowing

@@ -107,6 +107,8 @@ def training_arrays(
             draw(shares.spread(has_experts=program.moe_layers > 0)),
             draw(experts.expert_traffic_factor) if experts.expert_traffic_factor else traffic,
             draw(experts.expert_casts) if experts.expert_casts else 0.0,
+            shares.recompute_stops_early,
+            shares.shards_layers,
         ]
     )
     work = np.array([sequence, batch, skew], dtype=np.float64)

@@ -48,7 +48,6 @@ from simulator.training.memory.kernels import (
     expert_replicas,
     fill_memory,
     held_parameters,
-    layer_parameters,
     middle_of,
     pipeline_layout,
     rank_layers,
@@ -104,6 +103,7 @@ from simulator.training.rows.kernels import (
     SCHEDULE,
     SEQUENCE,
     SHARD_RANKS,
+    SHARDS_LAYERS,
     STATE_WIDTH,
     STEP_OVERHEAD,
     TENSOR,
@@ -133,44 +133,46 @@ def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_
 
     ZeRO-1 reduces once a step, behind the last backward pass of a micro-batch, and gathers behind the first forward
     pass (``forward_s``); without ZeRO gradients are all-reduced. ZeRO-2, which has no room for whole gradients, reduces
-    in every micro-batch (Rajbhandari et al., SC20, section 5.2). ZeRO-3 gathers every layer twice and reduces it once
-    in every micro-batch, behind compute. Copies of what ZeRO splits all-reduce their shares once a step (HSDP).
+    in every micro-batch (Rajbhandari et al., SC20, section 5.2), ZeRO-3 gathers twice and reduces once in every
+    micro-batch, behind compute, layer by layer, as some stacks do under ZeRO-2 too; tables then count as parts of
+    layers. Copies of what ZeRO splits all-reduce their shares once a step (HSDP).
     """
     tensor, launch = plan[TENSOR], stack[COLLECTIVE_LAUNCH]
     ranks, copies = plan[CONTEXT] * plan[DATA], expert_replicas(plan)
     shard, expert_shard = shard_ranks(plan)
     is_sharded = plan[ZERO] == FULLY_SHARDED
-    if is_sharded:
-        dense, experts = layer_parameters(counts, plan)
-    else:
-        dense, experts = held_parameters(counts, plan)
+    dense, experts = held_parameters(counts, plan)
+    has_experts = experts > 0
     stride = plan[EXPERT] * plan[EXPERT_TENSOR]
     gathered, reduced = plan[GATHER_WIDTH], plan[REDUCE_WIDTH]
     share = (stack[GATHER_EXPOSED] if is_sharded else stack[DATA_EXPOSED]) if plan[OVERLAP_DATA] == 1 else 1.0
     if plan[ZERO] == 0:
         whole = group_seconds(ALL_REDUCE, reduced * dense, levels, tensor, ranks, scratch, launch)
-        if counts[MOE_LAYERS] > 0:
+        if has_experts:
             whole += group_seconds(ALL_REDUCE, reduced * experts, levels, stride, copies, scratch, launch)
         return exposed(whole, share, 2 * forward_s)
-    gather = group_seconds(ALL_GATHER, gathered * dense, levels, tensor, shard, scratch, launch)
-    reduce = group_seconds(REDUCE_SCATTER, reduced * dense, levels, tensor, shard, scratch, launch)
-    expert_gather, expert_reduce = 0.0, 0.0
-    if counts[MOE_LAYERS] > 0:
-        expert_gather = group_seconds(ALL_GATHER, gathered * experts, levels, stride, expert_shard, scratch, launch)
-        expert_reduce = group_seconds(REDUCE_SCATTER, reduced * experts, levels, stride, expert_shard, scratch, launch)
+    pieces, moe_pieces = 1.0, 1.0
+    if is_sharded or (plan[ZERO] == GRADIENTS_SPLIT and stack[SHARDS_LAYERS] == 1):
+        pieces, moe_pieces = counts[MODEL_LAYERS] / plan[PIPELINE], counts[MOE_LAYERS] / plan[PIPELINE]
+    gather = pieces * group_seconds(ALL_GATHER, gathered * dense / pieces, levels, tensor, shard, scratch, launch)
+    reduce = pieces * group_seconds(REDUCE_SCATTER, reduced * dense / pieces, levels, tensor, shard, scratch, launch)
+    if has_experts:
+        piece = experts / moe_pieces
+        gather += moe_pieces * group_seconds(
+            ALL_GATHER, gathered * piece, levels, stride, expert_shard, scratch, launch
+        )
+        reduce += moe_pieces * group_seconds(
+            REDUCE_SCATTER, reduced * piece, levels, stride, expert_shard, scratch, launch
+        )
     if is_sharded:
-        layers, moe_layers = counts[MODEL_LAYERS] / plan[PIPELINE], counts[MOE_LAYERS] / plan[PIPELINE]
-        per_micro_batch = layers * (2 * gather + reduce) + moe_layers * (2 * expert_gather + expert_reduce)
-        shown = exposed(micro_batches * per_micro_batch, share, compute_s)
-        dense, experts = layers * dense, moe_layers * experts
+        shown = exposed(micro_batches * (2 * gather + reduce), share, compute_s)
     else:
         times = micro_batches if plan[ZERO] == GRADIENTS_SPLIT else 1.0
-        shown = times * exposed(reduce + expert_reduce, share, 2 * forward_s)
-        shown += exposed(gather + expert_gather, share, forward_s)
+        shown = times * exposed(reduce, share, 2 * forward_s) + exposed(gather, share, forward_s)
     if shard < ranks:
         mine = reduced * dense / shard
         across = group_seconds(ALL_REDUCE, mine, levels, tensor * shard, ranks / shard, scratch, launch)
-        if counts[MOE_LAYERS] > 0 and expert_shard < copies:
+        if has_experts and expert_shard < copies:
             mine = reduced * experts / expert_shard
             apart = stride * expert_shard
             across += group_seconds(ALL_REDUCE, mine, levels, apart, copies / expert_shard, scratch, launch)

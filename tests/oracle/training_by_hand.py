@@ -237,13 +237,15 @@ def attention(given, window):
     engines = chip.matmul.engines.si
     blocks = plan.micro_batch * heads * math.ceil(queries / core.tile)
     keys = keys_seen(given.sequence, window) + core.fill.si * dearer
-    flops = math.ceil(blocks / engines) * engines * 2 * core.tile * keys * (d_qk + d_v + core.softmax.si * dearer)
+    softmax = core.softmax.si * dearer
+    scores = math.ceil(blocks / engines) * engines * 2 * core.tile * keys
     moved = 2 * given.tokens * (heads * (d_qk + d_v) + kv_values(model) / plan.tensor)
     factor = given.share("attention_factor")
     if given.stack.training.attention == "portable" and core.portable:
         factor *= core.portable.si
-    forward = max(flops / rate, moved / bandwidth(given))
-    backward = 2.5 * max(flops / (rate * core.backward.si), moved / bandwidth(given))
+    forward = max(scores * (d_qk + d_v + softmax) / rate, moved / bandwidth(given))
+    known = 2.5 * (256 + softmax) / (2.5 * 256 + softmax) / (rate * core.backward.si)  # heads of 128 at a known rate
+    backward = max(scores * (2.5 * (d_qk + d_v) + softmax) * known, 2.5 * moved / bandwidth(given))
     return forward / factor, backward / factor
 
 
@@ -348,7 +350,10 @@ def layers_of(given):
         layer.forward, layer.to_input, layer.to_weight = (
             stretch * each for each in (layer.forward, layer.to_input, layer.to_weight)
         )
-        layer.to_input += again(given) * layer.forward
+        unneeded = 0.0
+        if given.stack.training.recompute_stops_early and kind == "dense":
+            unneeded = stretch * operator(given, "rows", (given.model.hidden, given.model.ffn))[0]
+        layer.to_input += again(given) * (layer.forward - unneeded)
         if given.plan.offload in {"activations", "both"}:
             offload(given, layer)
         communicate(given, layer, core, has_experts=kind == "moe")
@@ -643,7 +648,7 @@ def weighted(layers, held, what):
 
 
 def states(given):
-    """Parameters of a mean layer, of its experts, and dense and expert ones that the fullest rank holds."""
+    """Dense parameters and those of experts that the fullest rank holds."""
     plan, work = given.plan, given.work
     dense = work.split_parameters_per_layer / plan.tensor + work.whole_parameters_per_layer
     experts = work.expert_parameters_per_layer / (plan.expert * plan.expert_tensor)
@@ -659,7 +664,7 @@ def states(given):
         found = (layers * dense + tables, moe * experts)
         if sum(found) > sum(most):
             most = found
-    return dense, experts, *most
+    return most
 
 
 def data(given, micro_batches, compute_s, forward_s):
@@ -669,35 +674,30 @@ def data(given, micro_batches, compute_s, forward_s):
     copies = t * ranks // apart
     shard = plan.shard or ranks
     expert_shard = max(1, t * shard // apart)
-    layer, layer_experts, dense, experts = states(given)
+    dense, experts = states(given)
     g, r = BYTES[plan.gather_dtype], BYTES[plan.reduce_dtype]
     share = given.share("parameter_gather_exposed" if plan.zero == 3 else "data_exposed")
     share = share if plan.overlap_data else 1.0
-    has_experts = bool(given.model.experts)
 
-    def both(kind, width, one, other, among, expert_among):
-        found = collective(given, kind, width * one, t, among)
-        return found + (collective(given, kind, width * other, apart, expert_among) if has_experts else 0.0)
+    def both(kind, width, among, expert_among, pieces=1, expert_pieces=1):
+        found = pieces * collective(given, kind, width * dense / pieces, t, among)
+        if experts:
+            found += expert_pieces * collective(given, kind, width * experts / expert_pieces, apart, expert_among)
+        return found
 
     if plan.zero == 0:
-        return shown(both("all-reduce", r, dense, experts, ranks, copies), share, 2 * forward_s)
+        return shown(both("all-reduce", r, ranks, copies), share, 2 * forward_s)
+    is_layered = plan.zero == 3 or (plan.zero == 2 and given.stack.training.shards_layers)
+    pieces = (given.work.layers / plan.pipeline, given.work.moe_layers / plan.pipeline) if is_layered else ()
+    reduce = both("reduce-scatter", r, shard, expert_shard, *pieces)
+    gather = both("all-gather", g, shard, expert_shard, *pieces)
     if plan.zero == 3:
-        mean, moe = given.work.layers / plan.pipeline, given.work.moe_layers / plan.pipeline
-        one = 2 * collective(given, "all-gather", g * layer, t, shard)
-        one += collective(given, "reduce-scatter", r * layer, t, shard)
-        whole = mean * one
-        if has_experts:
-            one = 2 * collective(given, "all-gather", g * layer_experts, apart, expert_shard)
-            one += collective(given, "reduce-scatter", r * layer_experts, apart, expert_shard)
-            whole += moe * one
-        found = shown(micro_batches * whole, share, compute_s)
-        dense, experts = mean * layer, moe * layer_experts
+        found = shown(micro_batches * (2 * gather + reduce), share, compute_s)
     else:
-        reduce = both("reduce-scatter", r, dense, experts, shard, expert_shard)
         found = (micro_batches if plan.zero == 2 else 1) * shown(reduce, share, 2 * forward_s)
-        found += shown(both("all-gather", g, dense, experts, shard, expert_shard), share, forward_s)
+        found += shown(gather, share, forward_s)
     across = collective(given, "all-reduce", r * dense / shard, t * shard, ranks // shard)
-    if has_experts:
+    if experts:
         mine = r * experts / expert_shard
         across += collective(given, "all-reduce", mine, apart * expert_shard, copies // expert_shard)
     return found + shown(across, share, 2 * forward_s)
@@ -706,7 +706,7 @@ def data(given, micro_batches, compute_s, forward_s):
 def optimizer(given):
     """Adam on the parameters that ZeRO leaves to a rank [s]."""
     plan = given.plan
-    _, _, dense, experts = states(given)
+    dense, experts = states(given)
     ranks = plan.shard or plan.context * plan.data
     expert_ranks = max(1, plan.tensor * ranks / (plan.expert * plan.expert_tensor))
     if plan.zero == 0:

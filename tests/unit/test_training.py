@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -147,6 +148,53 @@ def test_full_recompute_keeps_little_and_computes_a_third_more(gpt3, nodes):
     again = priced(gpt3, nodes, tensor=8, pipeline=8, data=8, recompute="full")
     assert again.memory.activations_bytes < plain.memory.activations_bytes / 5
     assert 1.25 < again.compute_s / plain.compute_s < 1.36
+
+
+def changed(**fields):
+    """The stack with other fields of its training part."""
+    stack = workloads.stack(STACK)
+    return msgspec.structs.replace(stack, training=msgspec.structs.replace(stack.training, **fields))
+
+
+def test_recompute_that_stops_early_leaves_out_a_third_of_the_products_of_a_forward_pass(gpt3, nodes):
+    """Of 24 h^2 + 2 s h FLOPs of a token in a layer, the last product has 8 h^2."""
+    plain, full = (
+        step(gpt3, Plan(data=512, recompute=kind), nodes, changed(), sequence=2048, batch=512, draw=free(nodes))
+        for kind in ("none", "full")
+    )
+    early = step(
+        gpt3,
+        Plan(data=512, recompute="full"),
+        nodes,
+        changed(recompute_stops_early=True),
+        sequence=2048,
+        batch=512,
+        draw=free(nodes),
+    )
+    share = 8 / (24 + 2 * 2048 / gpt3.model.hidden)
+    assert full.compute_s - early.compute_s == pytest.approx(share * (full.compute_s - plain.compute_s), rel=0.03)
+
+
+def test_zero_2_layer_by_layer_moves_the_same_bytes_in_more_messages(gpt3, nodes):
+    """One more message for each layer, gathered and reduced: as many more times what a ring takes to start."""
+    plan = Plan(data=512, zero=2, overlap_data=False)
+    whole, layers = (
+        step(gpt3, plan, nodes, changed(shards_layers=given), sequence=2048, batch=512) for given in (False, True)
+    )
+    free_s, free_layers_s = (
+        step(gpt3, plan, nodes, changed(shards_layers=given), sequence=2048, batch=512, draw=Draw(free_starts(nodes)))
+        for given in (False, True)
+    )
+    assert layers.data_s > whole.data_s
+    assert free_layers_s.data_s == pytest.approx(free_s.data_s)
+
+
+def free_starts(part):
+    """A draw under which links and collectives start at once."""
+    values = {part.machine.software.collective_launch.key: 0.0}
+    for level in part.levels:
+        values |= {level.link.latency.key: 0.0, level.link.start.key: 0.0}
+    return values
 
 
 def test_zero_3_splits_parameters_over_data_ranks_and_pays_with_gathers(gpt3, nodes):

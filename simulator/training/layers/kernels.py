@@ -53,6 +53,7 @@ from simulator.training.rows.kernels import (
     CONTEXT_EXPOSED,
     CONTEXT_MODE,
     CONTEXT_SCORE_PASSES,
+    DENSE_LAYER,
     EVERY_LAYER,
     EXPERT,
     EXPERT_CASTS,
@@ -69,6 +70,7 @@ from simulator.training.rows.kernels import (
     KV_VALUES,
     LAUNCH,
     LAYERS,
+    MATMUL,
     MICRO_BATCH,
     MODEL_LAYERS,
     MOE_LAYER,
@@ -92,6 +94,7 @@ from simulator.training.rows.kernels import (
     SHARD,
     SHARED,
     SKEW,
+    STOPS_EARLY,
     TENSOR,
     TENSOR_EXPOSED,
     TOP_K,
@@ -191,6 +194,7 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
     forward_all, input_all, weight_all = 0.0, 0.0, 0.0  # of what every layer has
     calls_all, calls_dense, calls_moe = 0.0, 0.0, 0.0
     attention, attention_back = 0.0, 0.0
+    unneeded = 0.0  # of a dense layer's forward pass, where recomputation stops early
     for i in range(program.shape[0]):
         row = program[i]
         scope = int(row[SCOPE])
@@ -203,6 +207,8 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
             attention_back += weight * to_input
             if plan[RECOMPUTE] == RECOMPUTE_SELECTIVE:
                 to_input += forward
+        if stack[STOPS_EARLY] == 1 and scope == DENSE_LAYER and row[KIND] == MATMUL and row[SHARD] == ROWS:
+            unneeded = forward  # nothing that the backward pass needs comes after the product that ends the layer
         if scope == EVERY_LAYER:
             calls_all += weight
             forward_all += weight * forward
@@ -225,7 +231,8 @@ def fill_layers(program, counts, work, chip, levels, library, stack, plan, scrat
         stretch = max(1.0, host / device)
         for column in range(3):
             layer[kind, column] *= stretch
-        layer[kind, INPUT] += again * layer[kind, FORWARD]
+        left = stretch * unneeded if kind == DENSE_KIND else 0.0
+        layer[kind, INPUT] += again * (layer[kind, FORWARD] - left)
     if plan[OFFLOAD] == OFFLOAD_ACTIVATIONS or plan[OFFLOAD] == OFFLOAD_BOTH:
         if chip[HOST] <= 0:
             return False
