@@ -118,7 +118,8 @@ def training_arrays(
     library[[DISPATCH_START, COMBINE_START]] = draw(part.machine.software.collective_launch)
     library[[COMBINE_INSIDE, COMBINE_OUTSIDE]] = 1.0
     library[NETWORK_LINE] = len(part.levels) - 1 if part.machines > 1 else -1
-    chip = chip_row(part.chip, dtype, draw, attention=attention)
+    kinds = (dtype, shares.logits_dtype or dtype)
+    chip = np.concatenate([chip_row(part.chip, each, draw, attention=attention) for each in kinds])
     return Arrays(program.rows, counts, work, chip, levels, library, row)
 
 

@@ -196,9 +196,9 @@ def bandwidth(given):
     return given.chip.hbm.bandwidth.si * given.chip.hbm.fraction.si
 
 
-def product(given, m, n, k, *, experts=0):
+def product(given, m, n, k, *, experts=0, dtype=""):
     """A product on one chip, or one for each of the ``experts`` there in one kernel [s]."""
-    matmul, dtype = given.chip.matmul, given.plan.dtype
+    matmul, dtype = given.chip.matmul, dtype or given.plan.dtype
     narrower, b = 2 / BYTES[dtype], BYTES[dtype]
     engines = matmul.engines.si
     count = experts or 1
@@ -255,7 +255,7 @@ def cast(given, values):
     return given.chip.hbm.start.si + (2 + 2 * width) * values / bandwidth(given) if width < 2 else 0.0
 
 
-def operator(given, what, sizes, *, has_experts=False):
+def operator(given, what, sizes, *, has_experts, dtype):
     """Forward, gradient of the input, gradient of the weights [s]."""
     plan, tokens, t = given.plan, given.tokens, given.plan.tensor
     if what == "traffic":
@@ -282,7 +282,7 @@ def operator(given, what, sizes, *, has_experts=False):
     else:
         m = tokens
         n, k = (n / t, k) if what == "columns" else (n, k / t)
-    return product(given, m, n, k), product(given, m, k, n), product(given, k, n, m)
+    return tuple(product(given, *shape, dtype=dtype) for shape in ((m, n, k), (m, k, n), (k, n, m)))
 
 
 # A layer
@@ -336,7 +336,8 @@ def layers_of(given):
             core[1] += weight * backward
             seconds = (forward, backward + (forward if given.plan.recompute == "selective" else 0.0), 0.0)
         else:
-            seconds = operator(given, what, sizes, has_experts=scope == "moe")
+            dtype = (scope == "head" and given.stack.training.logits_dtype) or given.plan.dtype
+            seconds = operator(given, what, sizes, has_experts=scope == "moe", dtype=dtype)
         if given.plan.adapters:
             seconds = (*seconds[:2], 0.0)
         for kind in ("dense", "moe") if scope == "every" else (scope,):

@@ -25,6 +25,7 @@ from simulator.collectives.rows.kernels import (
 )
 from simulator.compute.kernels import (
     ACTIVATION_BYTES,
+    CHIP_COLUMNS,
     HBM,
     HOST,
     WIDTH,
@@ -64,6 +65,7 @@ from simulator.training.rows.kernels import (
     EXPERT_TENSOR,
     EXPERT_TRAFFIC,
     EXPERTS,
+    HEAD,
     HEADS,
     HIDDEN,
     KIND,
@@ -182,7 +184,8 @@ def operator(row, tokens, work, chip, counts, plan, stack):
     k = row[K] / tensor if row[SHARD] == ROWS else row[K]
     # under sequence parallelism an operator that tensor parallelism does not split works on its own tokens only
     m = tokens / tensor if row[SHARD] == WHOLE and plan[SEQUENCE_PARALLEL] == 1 else tokens
-    return matmul_seconds(m, n, k, chip), matmul_seconds(m, k, n, chip), matmul_seconds(k, n, m, chip)
+    unit = chip[CHIP_COLUMNS:] if row[SCOPE] == HEAD else chip
+    return matmul_seconds(m, n, k, unit), matmul_seconds(m, k, n, unit), matmul_seconds(k, n, m, unit)
 
 
 @borrowing
