@@ -255,7 +255,7 @@ def cast(given, values):
     return given.chip.hbm.start.si + (2 + 2 * width) * values / bandwidth(given) if width < 2 else 0.0
 
 
-def operator(given, what, sizes, *, has_experts, dtype):
+def operator(given, what, sizes, *, has_experts=False, dtype=""):
     """Forward, gradient of the input, gradient of the weights [s]."""
     plan, tokens, t = given.plan, given.tokens, given.plan.tensor
     if what == "traffic":
