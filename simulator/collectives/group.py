@@ -185,6 +185,7 @@ def _library(levels: Sequence[Level], software: Software) -> float:
     return float((others & allowed) << len(ALGORITHMS) | all_reduce & allowed)
 
 
+@functools.cache
 def _bits(algorithms: tuple[str, ...]) -> int:
     """Sum of 2^a over algorithms; over all where none is named."""
     return sum(1 << ALGORITHMS.index(name) for name in algorithms or ALGORITHMS)

@@ -120,6 +120,7 @@ from simulator.training.rows.kernels import (
     N,
 )
 from simulator.training.schedules.kernels import (
+    execute,
     pipeline_seconds,
 )
 
@@ -191,6 +192,15 @@ def stage_seconds(layer, dense_layers, moe_layers, head, first, last):
 
 
 @borrowing
+def fill_busy(layer, dense_layers, moe_layers, head, times, parts):
+    """Put what keeps a pipeline rank busy into ``parts``: computing and communication of its layers, so many times."""
+    parts[COMPUTE] = times * stage_seconds(layer, dense_layers, moe_layers, head, FORWARD, TENSOR_F)
+    parts[TENSOR_COMM] = times * stage_seconds(layer, dense_layers, moe_layers, head, TENSOR_F, CONTEXT_F)
+    parts[CONTEXT_COMM] = times * stage_seconds(layer, dense_layers, moe_layers, head, CONTEXT_F, EXCHANGE_F)
+    parts[EXPERT_COMM] = times * stage_seconds(layer, dense_layers, moe_layers, head, EXCHANGE_F, HIDDEN_COMM)
+
+
+@borrowing
 def pass_seconds(layer, dense_layers, moe_layers, head):
     """Seconds of F, B and W of one micro-batch on a pipeline rank, with the communication that shows."""
     forward = stage_seconds(layer, dense_layers, moe_layers, head, FORWARD, FORWARD + 1)
@@ -253,10 +263,7 @@ def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
     pipeline, moe_layers = plan[PIPELINE], counts[MOE_LAYERS]
     dense, moe, head = slowest_rank(counts, plan, layer)
     micro_batches = math.ceil(work[BATCH] / (plan[DATA] * plan[MICRO_BATCH]))
-    parts[COMPUTE] = micro_batches * stage_seconds(layer, dense, moe, head, FORWARD, TENSOR_F)
-    parts[TENSOR_COMM] = micro_batches * stage_seconds(layer, dense, moe, head, TENSOR_F, CONTEXT_F)
-    parts[CONTEXT_COMM] = micro_batches * stage_seconds(layer, dense, moe, head, CONTEXT_F, EXCHANGE_F)
-    parts[EXPERT_COMM] = micro_batches * stage_seconds(layer, dense, moe, head, EXCHANGE_F, HIDDEN_COMM)
+    fill_busy(layer, dense, moe, head, micro_batches, parts)
     whole_dense = counts[MODEL_LAYERS] - moe_layers
     forward, to_input, to_weight = pass_seconds(layer, whole_dense, moe_layers, 1.0)
     if pipeline > 1:
@@ -299,13 +306,67 @@ def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
         parts[OPTIMIZER] = moved / chip[HBM]
         if plan[OFFLOAD] == OFFLOAD_OPTIMIZER or plan[OFFLOAD] == OFFLOAD_BOTH:  # its states come and go once
             parts[OPTIMIZER] = moved / min(chip[HOST], chip[HBM]) if chip[HOST] > 0 else math.inf
-    busy = 0.0
-    for i in range(OVERHEAD):
-        busy += parts[i]
+    busy = busy_seconds(parts)
     ranks = plan[TENSOR] * plan[CONTEXT] * plan[DATA] * pipeline
     parts[OVERHEAD] = stack[STEP_OVERHEAD] + stack[JITTER] * math.sqrt(2 * math.log(ranks)) * busy
     parts[TOTAL] = busy + parts[OVERHEAD]
     return parts[TOTAL]
+
+
+@register_jitable
+def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds, runs, stack, layer, parts):
+    """Put a pipeline run pass by pass into ``parts`` (11,) in place of the estimated one [s].
+
+    Computing and communication are those of the rank that is busy longest, the bubble what it waits besides, messages
+    between ranks what they add to the whole. Returns whether the order comes to its end.
+
+    Parameters
+    ----------
+    passes, above, below, stage_of, is_sent, micro_batches : of :class:`simulator.training.schedules.Order`
+    kinds : layers without experts, layers with experts and logits of each stage, three times (stages,) [1]
+    runs : of each chunk of a rank in a step [1]
+    stack, layer, parts : as in :func:`fill_parts`, which has filled the latter two
+    """
+    ranks, chunks = stage_of.shape
+    dense, moe, head = kinds
+    forward, to_input, to_weight = np.empty(ranks * chunks), np.empty(ranks * chunks), np.empty(ranks * chunks)
+    for node in range(ranks * chunks):
+        stage = stage_of[node // chunks, node % chunks]
+        forward[node], to_input[node], to_weight[node] = pass_seconds(layer, dense[stage], moe[stage], head[stage])
+    before = busy_seconds(parts)
+    busy_s = np.empty(ranks)
+    start_s, end_s = np.empty((ranks, passes.shape[1])), np.empty((ranks, passes.shape[1]))
+    hops = np.zeros(ranks * chunks)
+    is_blocking, overlap = False, 0.0
+    ideal = execute(
+        *(passes, above, below, micro_batches, forward, to_input, to_weight, hops),
+        *(is_blocking, overlap, start_s, end_s, busy_s),
+    )
+    busiest = np.argmax(busy_s)
+    stages = stage_of[busiest]
+    fill_busy(layer, runs * dense[stages].sum(), runs * moe[stages].sum(), runs * head[stages].sum(), 1.0, parts)
+    parts[BUBBLE] = ideal - busy_s[busiest]
+    sent = ideal
+    if parts[HOP] > 0:
+        hops[:] = is_sent * parts[HOP]
+        sent = execute(
+            *(passes, above, below, micro_batches, forward, to_input, to_weight, hops),
+            *(is_blocking, overlap, start_s, end_s, busy_s),
+        )
+    parts[PIPELINE_COMM] = sent - ideal
+    after = busy_seconds(parts)
+    parts[OVERHEAD] = stack[STEP_OVERHEAD] + (parts[OVERHEAD] - stack[STEP_OVERHEAD]) * after / before
+    parts[TOTAL] = after + parts[OVERHEAD]
+    return sent >= 0
+
+
+@borrowing
+def busy_seconds(parts):
+    """Sum of the parts of a step before its overhead [s]."""
+    total = 0.0
+    for i in range(OVERHEAD):
+        total += parts[i]
+    return total
 
 
 @borrowing
@@ -379,4 +440,5 @@ def forward_flops_per_token(program, sequence):
 
 
 step_fast = njit(cache=True)(step)
+fill_executed_fast = njit(cache=True)(fill_executed)
 search_fast = njit(cache=True)(search)

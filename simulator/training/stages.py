@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.plan import Plan
 from simulator.training.plans import plan_rows
 from simulator.training.rows import kernels as columns
 from simulator.training.schedules import PARTS, execute, pipeline_order
+from simulator.training.schedules.execute import stuck
 from simulator.training.schedules.legal import V_SHAPED
 
 if TYPE_CHECKING:
@@ -142,34 +143,17 @@ def _order(plan: Plan, arrays: Arrays) -> Order:
 def fill_executed(
     plan: Plan, arrays: Arrays, layer: NDArray[np.float64], parts: NDArray[np.float64], *, is_compiled: bool = True
 ) -> None:
-    """Put an executed pipeline into ``parts`` (11,) in place of the estimated one [s].
+    """Put an executed pipeline into ``parts`` (11,) in place of the estimated one [s]; the step kernel has filled both.
 
-    Computing and communication are those of the rank that is busy longest, the bubble what it waits besides, messages
-    between ranks what they add to the whole.
+    Raises
+    ------
+    InternalError : the order cannot be run to its end
     """
-    import numpy as np
+    from simulator.training import kernels
 
-    from simulator.training.kernels import pass_seconds, stage_seconds
-    from simulator.training.layers import kernels as of_layer
-
-    before = float(parts[: columns.OVERHEAD].sum())
-    kinds, order, hop_s = kinds_of_layers(plan, arrays), _order(plan, arrays), float(parts[columns.HOP])
-    passes = pass_seconds(layer, *kinds)
-    ideal = execute(order, *passes, is_compiled=is_compiled)
-    sent = execute(order, *passes, hop_s=hop_s, is_compiled=is_compiled) if hop_s > 0 else ideal
-    busiest = int(np.argmax(ideal.busy_s))
-    each = order.micro_batches / (2 if plan.schedule == "dualpipe" else 1)
-    dense, moe, head = (float(kind[order.stage_of[busiest]].sum()) * each for kind in kinds)
-    for part, first, last in (
-        (columns.COMPUTE, of_layer.FORWARD, of_layer.TENSOR_F),
-        (columns.TENSOR_COMM, of_layer.TENSOR_F, of_layer.CONTEXT_F),
-        (columns.CONTEXT_COMM, of_layer.CONTEXT_F, of_layer.EXCHANGE_F),
-        (columns.EXPERT_COMM, of_layer.EXCHANGE_F, of_layer.HIDDEN_COMM),
-    ):
-        parts[part] = stage_seconds(layer, dense, moe, head, first, last)
-    parts[columns.BUBBLE] = ideal.seconds - float(ideal.busy_s[busiest])
-    parts[columns.PIPELINE_COMM] = sent.seconds - ideal.seconds
-    after = float(parts[: columns.OVERHEAD].sum())
-    fixed = float(arrays.stack[columns.STEP_OVERHEAD])
-    parts[columns.OVERHEAD] = fixed + (parts[columns.OVERHEAD] - fixed) * after / before
-    parts[columns.TOTAL] = after + parts[columns.OVERHEAD]
+    fill: Any = kernels.fill_executed_fast if is_compiled else kernels.fill_executed
+    order = _order(plan, arrays)
+    links = (order.above, order.below, order.stage_of, order.is_sent, order.micro_batches)
+    runs = order.micro_batches / (2 if plan.schedule == "dualpipe" else 1)
+    if not fill(order.passes, *links, kinds_of_layers(plan, arrays), runs, arrays.stack, layer, parts):
+        raise stuck(order)

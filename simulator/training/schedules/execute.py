@@ -130,9 +130,14 @@ def execute(
         order.passes, *links, forward, inputs, weight, hops, is_blocking, float(overlap), start_s, end_s, busy_s
     )
     if seconds < 0:
-        pipeline = f"{order.ranks} ranks, {order.virtual_stages} virtual stages, {order.micro_batches} micro-batches"
-        raise InternalError(f"the order of {order.schedule} waits for itself ({pipeline})")
+        raise stuck(order)
     return Timeline(order, float(seconds), start_s, end_s, busy_s, hops)
+
+
+def stuck(order: Order) -> InternalError:
+    """The error of an order that cannot be run to its end."""
+    pipeline = f"{order.ranks} ranks, {order.virtual_stages} virtual stages, {order.micro_batches} micro-batches"
+    return InternalError(f"the order of {order.schedule} waits for itself ({pipeline})")
 
 
 def peak_activations(order: Order, held: ArrayLike = 1.0, kept: ArrayLike | None = None) -> NDArray[np.float64]:
