@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Recompute = Literal["none", "selective", "full"]
 Schedule = Literal["gpipe", "1f1b", "zb-h1", "zb-h2", "zb-v", "v-half", "v-min", "dualpipe"]
 """``1f1b`` with more than one virtual stage is its interleaved form."""
+VirtualStages = Literal["none", "even", "uneven"]
+"""Which virtual stages software has: none, those that divide the layers, or any."""
 ContextMode = Literal["ring", "ulysses", "all-gather"]
 Offload = Literal["none", "optimizer", "activations", "both"]
 

@@ -13,7 +13,7 @@ import msgspec
 
 from simulator.figures import Day, Figure, Ratio, Seconds
 from simulator.machine import Dtype, Entry, Line, Name, Said
-from simulator.plan import Schedule
+from simulator.plan import Schedule, VirtualStages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -223,6 +223,7 @@ class TrainingStack(Entry, frozen=True):
     attention : kernels of fused attention: the best of the chip, or those that were written for the chips before it
     schedules : orders of passes on a pipeline that the stack has, the one it takes by itself first; ``1f1b`` is with
         and without virtual stages
+    virtual_stages : whether the stack has virtual stages, and such as do not divide the layers
     zero : ZeRO stage of runs of which nothing else is known
     reduce_dtype : in which gradients are reduced where a plan does not say
     is_whole_program : a compiler sees the whole step: parameters are kept once, in four bytes, narrowed where they are
@@ -262,6 +263,7 @@ class TrainingStack(Entry, frozen=True):
     keeps_master: bool = True
     attention: AttentionKernels = "own"
     schedules: Annotated[tuple[Schedule, ...], msgspec.Meta(min_length=1, max_length=8)] = ("1f1b",)
+    virtual_stages: VirtualStages = "uneven"
     zero: Annotated[int, msgspec.Meta(ge=0, le=3)] = 1
     reduce_dtype: Dtype = "fp32"
 

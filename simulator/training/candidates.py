@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from simulator.plan import CONTEXT_MODES, RECOMPUTES, SCHEDULES, Plan
-from simulator.training.legal import ENDS, context_parts, fills_stages
+from simulator.training.legal import ENDS, context_parts, has_stages
 from simulator.training.placement import axis_orders
 from simulator.training.plans import plan_rows
 from simulator.training.rows import kernels as columns
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.machine import Slice
-    from simulator.plan import ContextMode, Recompute, Schedule
+    from simulator.plan import ContextMode, Recompute, Schedule, VirtualStages
     from simulator.program import Program, Stack
 
 WITHIN = (
@@ -49,6 +49,7 @@ class Space:
     least_tokens : of a sequence on a context rank [1]
     micro_batches : sequences of a micro-batch [1]
     recomputes, zeros, schedules, context_modes : choices of these fields
+    virtual_stages : which of them are considered
     splits_experts : whether experts are split over the ranks that divide the tensor ranks, or kept whole
     shards : whether ZeRO may split over the machine, rack or cube around a rank, rather than over all ranks
     places : whether every order of the axes of a torus is considered
@@ -59,6 +60,7 @@ class Space:
     recomputes: tuple[Recompute, ...] = RECOMPUTES
     zeros: tuple[int, ...] = (0, 1, 2, 3)
     schedules: tuple[Schedule, ...] = ("1f1b",)
+    virtual_stages: VirtualStages = "uneven"
     context_modes: tuple[ContextMode, ...] = ("ring", "ulysses")
     splits_experts: bool = True
     shards: bool = True
@@ -78,9 +80,10 @@ USUAL = Space(
 
 
 def space_of(stack: Stack, base: Space | None = None) -> Space:
-    """A space (all there is by default) with the schedules of a stack, without what cannot save anything under it.
+    """A space (all there is by default) with what a stack has, without what cannot save anything under it.
 
-    Selective recompute makes attention scores again; where attention is fused none are stored.
+    A stack has schedules and virtual stages. Selective recompute makes attention scores again; where attention is fused
+    none are stored.
     """
     from dataclasses import replace
 
@@ -89,7 +92,7 @@ def space_of(stack: Stack, base: Space | None = None) -> Space:
     if shares is None:
         return wide
     recomputes = tuple(mode for mode in wide.recomputes if mode != "selective" or shares.score_passes.si > 0)
-    return replace(wide, schedules=shares.schedules, recomputes=recomputes)
+    return replace(wide, schedules=shares.schedules, virtual_stages=shares.virtual_stages, recomputes=recomputes)
 
 
 class Block(NamedTuple):
@@ -236,21 +239,23 @@ def _orders(layers: int, pipeline: int, space: Space) -> Iterator[tuple[Schedule
         yield Plan().schedule, 1
         return
     for schedule in space.schedules:
-        for virtual in virtual_choices(layers, pipeline):
+        for virtual in virtual_choices(layers, pipeline, space.virtual_stages):
             enough = 2 * pipeline * virtual  # micro-batches that every schedule can run
             if refusal(schedule, pipeline, virtual, enough) is None:
                 yield schedule, virtual
 
 
-def virtual_choices(layers: int, pipeline: int) -> list[int]:
-    """Virtual stages worth a look: every legal number that makes the longest chunk shorter than fewer do.
+def virtual_choices(layers: int, pipeline: int, how: VirtualStages = "uneven") -> list[int]:
+    """Virtual stages worth a look: every number that the software has and that makes the longest chunk shorter.
 
     More chunks of the same longest length wait as long for each other and send more messages.
 
     >>> virtual_choices(61, 4)
     [1, 2, 3, 4, 6, 8]
+    >>> virtual_choices(60, 4, "even")
+    [1, 3, 5, 15]
     """
-    legal = [n for n in range(1, layers + ENDS + 1) if fills_stages(layers, pipeline, n)]
+    legal = [n for n in range(1, layers + ENDS + 1) if has_stages(how, layers, pipeline, n)]
     longest = [math.ceil(layers / (pipeline * n)) for n in legal]
     return [n for i, n in enumerate(legal) if i == 0 or longest[i] < longest[i - 1]]
 

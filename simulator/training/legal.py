@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simulator.machine import Chip, Dtype
-    from simulator.plan import Plan
+    from simulator.plan import Plan, VirtualStages
     from simulator.program import Program
 
 ENDS = 2
@@ -64,6 +64,13 @@ def check_plan(plan: Plan, program: Program, chip: Chip, chips: int, *, sequence
 def fills_stages(layers: int, pipeline: int, virtual_stages: int) -> bool:
     """Whether every chunk of every rank has a layer, or the embedding or logits where ranks have several chunks."""
     return pipeline * virtual_stages <= layers + (ENDS if virtual_stages > 1 else 0)
+
+
+def has_stages(how: VirtualStages, layers: int, pipeline: int, virtual_stages: int) -> bool:
+    """Whether software with such virtual stages runs a legal number of them."""
+    if virtual_stages == 1 or how == "uneven":
+        return fills_stages(layers, pipeline, virtual_stages)
+    return how == "even" and layers % (pipeline * virtual_stages) == 0
 
 
 def context_parts(mode: str, context: int) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulator.plan import Plan
+from simulator.training.legal import has_stages
 from supernode.validation.answers import Refused
 from supernode.validation.stacks import stacks_of
 
@@ -168,13 +169,15 @@ def _spread(
     for micro_batch, expert, virtual, (recompute, offload), (stack, zero) in itertools.product(
         [degrees.micro_batch] if degrees.micro_batch else MICRO_BATCHES,
         _experts(case, model, degrees),
-        _virtual_stages(case, model, degrees.pipeline),
+        _virtual_stages(case, degrees.pipeline),
         savings(case.text("recompute"), can_offload=can_offload),
         [(each, zero) for each in stacks for zero in _shardings(case.text("zero_or_fsdp"), degrees, each)],
     ):
         for batch in _batches(case, degrees, micro_batch):
             most = -(-batch // degrees.data)
             if degrees.data > batch or (micro_batch > most and not degrees.micro_batch):
+                continue
+            if not case.count("vp") and not _has_stages(stack, model, degrees.pipeline, virtual):
                 continue
             plan = Plan(
                 tensor=degrees.tensor,
@@ -242,13 +245,17 @@ def has_adapters(case: Case) -> bool:
     return "lora" in case.text("model").lower()
 
 
-def _virtual_stages(case: Case, model: Transformer, pipeline: int) -> list[int]:
+def _virtual_stages(case: Case, pipeline: int) -> list[int]:
     if pipeline == 1:
         return [1]
     stated = case.count("vp")
-    if stated:
-        return [stated]
-    return [count for count in VIRTUAL_STAGES if count == 1 or model.layers % (pipeline * count) == 0]
+    return [stated] if stated else list(VIRTUAL_STAGES)
+
+
+def _has_stages(stack: Stack, model: Transformer, pipeline: int, virtual_stages: int) -> bool:
+    """Whether a stack can have run so many virtual stages of a model."""
+    assert stack.training
+    return has_stages(stack.training.virtual_stages, model.layers + model.mtp_layers, pipeline, virtual_stages)
 
 
 def savings(named: str, *, can_offload: bool) -> list[tuple[Recompute, Offload]]:

@@ -275,6 +275,20 @@ def test_published_pipelines_whose_layers_do_not_divide_are_legal_and_searched(n
     assert not legal(Plan(pipeline=4, virtual_stages=16), work, part, 64)
 
 
+def test_a_search_keeps_to_the_virtual_stages_of_its_stack(nodes):
+    work, part = program(workloads.model("llama3-405b")), slice_of(nodes, 64)
+    found = {}
+    for name in ("deepspeed-2022", "megatron-lm-2022", "megatron-bridge-26.06"):
+        space = space_of(workloads.stack(name), USUAL)
+        plans = listed(work, part, space, 64)
+        found[name] = {plan.virtual_stages for plan in plans if plan.pipeline == 4}
+    assert found == {
+        "deepspeed-2022": {1},
+        "megatron-lm-2022": {1},
+        "megatron-bridge-26.06": set(virtual_choices(126, 4)),
+    }
+
+
 @given(st.integers(1, 200), st.integers(2, 32))
 def test_every_legal_number_of_virtual_stages_has_a_chosen_one_with_no_longer_chunks(layers, pipeline):
     chosen = virtual_choices(layers, pipeline)
