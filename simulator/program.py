@@ -126,7 +126,8 @@ WHOLE, COLUMNS, ROWS = range(3)
 """SHARD: how tensor parallelism splits a matmul: not at all, N / tp, or K / tp."""
 EVERY_LAYER, DENSE_LAYER, MOE_LAYER, HEAD = range(4)
 """SCOPE: which layers run the operator; HEAD is the logits on the last stage."""
-# WINDOW: most of the last keys that a query sees (0: all), negative: size of the chunks that do not see each other.
+# WINDOW: most of the last keys that a query sees (0: all), negative: size of the chunks that do not see each other;
+# of traffic: rows that each token looks up by their number.
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,10 @@ class TrainingStack(Entry, frozen=True):
     expert_casts : share of the operands of experts' products that kernels of their own cast to a dtype narrower than
         two bytes; without it, casts ride on other operators [1]
     fused_experts : the figures of experts in other dtypes
+    expert_padding : rows that a device's grouped product computes for each expert beyond its own: the tile in which
+        its tokens begin is computed for the expert before it too; none where experts have tiles of their own [1]
+    routing : time of a device to look up one row by its number, as each token of an expert is on its way there and
+        back; none where permuting runs at the rate of memory [s]
     step_overhead : time of a step beside the passes, communication and optimizer [s]
     jitter : standard deviation of the logarithm of a rank's step time [1]
     memory_reserve : share of memory that tensors cannot use [1]
@@ -231,6 +236,8 @@ class TrainingStack(Entry, frozen=True):
     recompute_stops_early : full recomputation ends with the last tensor that the backward pass needs, which leaves out
         the last product of a dense layer
     shards_layers : ZeRO-2 reduces and gathers layer by layer, as ZeRO-3 does everywhere; else in one piece
+    has_device_mesh : ranks are a mesh of which experts have an axis of their own; a batch is given for a device of it,
+        and those that share sequences (tensor and context ranks) work on theirs together
     keeps_master : the optimizer keeps a four-byte copy of narrower parameters; else it works on them as they are
     """
 
@@ -255,9 +262,12 @@ class TrainingStack(Entry, frozen=True):
     expert_traffic_factor: Ratio | None = None
     expert_casts: Ratio | None = None
     fused_experts: FusedExperts | None = None
+    expert_padding: Ratio | None = None
+    routing: Seconds | None = None
     logits_dtype: Dtype | None = None
     loss: Loss = "fused"
     is_whole_program: bool = False
+    has_device_mesh: bool = False
     recompute_stops_early: bool = False
     shards_layers: bool = False
     keeps_master: bool = True

@@ -53,6 +53,8 @@ BOUNDS = {
     "traffic_factor": (0.0, 100.0),
     "expert_traffic_factor": (0.0, 100.0),
     "expert_casts": SHARE,
+    "expert_padding": (0.0, 1e5),
+    "routing": (0.0, 1e-3),
     "jitter": SHARE,
     "launch": (0.0, 1.0),
     "step_overhead": (0.0, 600.0),

@@ -187,7 +187,8 @@ def rows(model: Transformer) -> Iterator[Row]:
             yield from _mlp_rows(model, experts.shared * experts.ffn, MATMUL, moe, MOE_LAYER)
         yield from _mlp_rows(model, experts.ffn, EXPERT_MATMUL, moe, MOE_LAYER, experts.active)
         width = (experts.active + experts.shared) * experts.ffn
-        yield Row(TRAFFIC, 0, PASSES * (width / model.hidden + experts.active), WHOLE, moe, MOE_LAYER)
+        moved = PASSES * (width / model.hidden + experts.active)
+        yield Row(TRAFFIC, 0, moved, WHOLE, moe, MOE_LAYER, experts.active * _looked_up_rows(model))
     yield Row(TRAFFIC, PASSES * model.norms_per_layer, 0, WHOLE, layers, EVERY_LAYER)
     for _ in range(model.mtp_layers):
         yield Row(MATMUL, model.hidden, 2 * model.hidden, COLUMNS, 1, HEAD)
@@ -195,6 +196,12 @@ def rows(model: Transformer) -> Iterator[Row]:
     for _ in range(1 + model.mtp_layers):
         yield Row(MATMUL, model.vocab, model.hidden, COLUMNS, 1, HEAD)
         yield Row(TRAFFIC, PASSES, LOGIT_VECTORS * model.vocab / model.hidden, WHOLE, 1, HEAD)
+
+
+def _looked_up_rows(model: Transformer) -> int:
+    """Rows found by their number for each expert of a token: its vector there and back, biases of its matrices [1]."""
+    matrices = 3 if model.gated else 2
+    return PASSES + (matrices if model.biases == "all" else 0)
 
 
 def _attention_rows(model: Transformer) -> Iterator[Row]:

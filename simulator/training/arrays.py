@@ -109,6 +109,8 @@ def training_arrays(
             draw(experts.expert_casts) if experts.expert_casts else 0.0,
             shares.recompute_stops_early,
             shares.shards_layers,
+            draw(shares.expert_padding) * part.chip.devices if shares.expert_padding else 0.0,
+            draw(shares.routing) / part.chip.devices if shares.routing else 0.0,
         ]
     )
     work = np.array([sequence, batch, skew], dtype=np.float64)

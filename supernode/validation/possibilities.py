@@ -33,6 +33,10 @@ FULLY_SHARDED = 3
 ACCUMULATIONS = (1, 4, 16)
 """Micro-batches per pipeline stage and data rank where the global batch is unknown."""
 RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
+NAMED_RECOMPUTES: dict[str, Recompute] = {"minimal": "selective"}
+"""Modes that stacks call otherwise: MaxText's ``minimal`` keeps all products, so that the attention core runs again."""
+PARTS = (0.25, 0.5, 0.75)
+"""Shares of the layers that are recomputed under a policy of the stack's own, which keeps some tensors of each."""
 
 PRECISIONS: tuple[tuple[str, Dtype], ...] = (
     ("nvfp4", "fp4"),
@@ -58,13 +62,17 @@ class Possibility:
 
 @dataclass(frozen=True)
 class Degrees:
-    """Ranks per chip count: tensor, context, pipeline, data; and sequences per micro-batch and data rank, if known."""
+    """Ranks per chip count: tensor, context, pipeline, data; and sequences per micro-batch and data rank, if known.
+
+    ``is_mesh``: they are axes of a device mesh, as are those of experts.
+    """
 
     tensor: int
     context: int
     pipeline: int
     data: int
     micro_batch: int | None
+    is_mesh: bool
 
 
 def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibility]:
@@ -76,12 +84,13 @@ def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibili
     """
     wanted = [part.chip.dtype(dtype) for dtype in dtypes(case.text("precision"))]
     stacks = stacks_of(case, part.machine)
+    is_mesh = all(stack.training.has_device_mesh for stack in stacks if stack.training)
     can_offload = part.chip.host_link is not None
     found: list[Possibility] = []
     refused = Refused("infeasible", f"global_batch = {case.count('global_batch')} leaves data ranks without a sequence")
     for tensor, context, pipeline in itertools.product(*_open_degrees(case, model)):
         try:
-            degrees = _settled(case, part.chips, tensor, context, pipeline)
+            degrees = _settled(case, part.chips, tensor, context, pipeline, is_mesh=is_mesh)
             for dtype in wanted:
                 found.extend(_spread(case, model, degrees, dtype, stacks, can_offload=can_offload))
         except Refused as why:
@@ -121,8 +130,10 @@ def _open_degrees(case: Case, model: Transformer) -> tuple[list[int], list[int],
     )
 
 
-def _settled(case: Case, chips: int, tensor: int, context: int, pipeline: int) -> Degrees:
+def _settled(case: Case, chips: int, tensor: int, context: int, pipeline: int, *, is_mesh: bool) -> Degrees:
     """Degrees in chips rather than devices, with the data ranks that fill the chips.
+
+    A micro-batch is that of a data rank, or of a device of a mesh, of which some share their sequences.
 
     Raises
     ------
@@ -130,8 +141,8 @@ def _settled(case: Case, chips: int, tensor: int, context: int, pipeline: int) -
     """
     devices = _devices(case, chips, tensor, context, pipeline)
     micro_batch = case.number("micro_batch")
-    if micro_batch is not None and micro_batch < 1:
-        micro_batch *= context  # a device's share of a sequence that a context group works on together
+    if micro_batch is not None and is_mesh:
+        micro_batch *= tensor * context
     if micro_batch is not None and abs(micro_batch - round(micro_batch)) > 1e-6:
         raise Refused("infeasible", f"micro_batch {case.number('micro_batch'):g} is no whole number of sequences")
     data = case.count("dp")
@@ -148,7 +159,12 @@ def _settled(case: Case, chips: int, tensor: int, context: int, pipeline: int) -
     if chips % (tensor * context * pipeline):
         raise Refused("infeasible", f"tp x cp x pp = {tensor * context * pipeline} does not divide {chips} chips")
     return Degrees(
-        tensor, context, pipeline, chips // (tensor * context * pipeline), round(micro_batch) if micro_batch else None
+        tensor,
+        context,
+        pipeline,
+        chips // (tensor * context * pipeline),
+        round(micro_batch) if micro_batch else None,
+        is_mesh,
     )
 
 
@@ -166,7 +182,8 @@ def _spread(
         raise Refused("infeasible", f"tp = {degrees.tensor} does not divide {model.heads} heads")
     if degrees.pipeline > model.layers:
         raise Refused("infeasible", f"pp = {degrees.pipeline} is more than the {model.layers} layers")
-    for micro_batch, expert, virtual, (recompute, offload), (stack, zero) in itertools.product(
+    layers = model.layers // degrees.pipeline
+    for micro_batch, expert, virtual, (recompute, share, offload), (stack, zero) in itertools.product(
         [degrees.micro_batch] if degrees.micro_batch else MICRO_BATCHES,
         _experts(case, model, degrees),
         _virtual_stages(case, degrees.pipeline),
@@ -184,12 +201,14 @@ def _spread(
                 context=degrees.context,
                 pipeline=degrees.pipeline,
                 expert=expert,
+                expert_tensor=degrees.tensor if degrees.is_mesh and model.experts else 1,
                 data=degrees.data,
                 virtual_stages=virtual,
                 zero=zero,
                 shard=_shard(case.text("zero_or_fsdp"), degrees) if zero == FULLY_SHARDED else 0,
                 micro_batch=min(micro_batch, most),
                 recompute=recompute,
+                recompute_layers=max(round(share * layers), 1) if share < 1 else 0,
                 sequence_parallel=case.count("sp") != 0,
                 adapters=has_adapters(case),
                 offload=offload,
@@ -208,10 +227,13 @@ def _batches(case: Case, degrees: Degrees, micro_batch: int) -> list[int]:
 
 
 def _experts(case: Case, model: Transformer, degrees: Degrees) -> list[int]:
+    """Expert ranks; on a mesh they have an axis of their own, for which stated axes that fill the chips leave none."""
     if model.experts is None:
         return [1]
     ranks = degrees.tensor * degrees.context * degrees.data
     stated = case.count("ep")
+    if degrees.is_mesh and not stated and case.count("dp"):
+        return [1]
     sizes = [stated] if stated else [1 << power for power in range(model.experts.count.bit_length())]
     found = [size for size in sizes if ranks % size == 0 and model.experts.count % size == 0]
     if not found:
@@ -258,20 +280,34 @@ def _has_stages(stack: Stack, model: Transformer, pipeline: int, virtual_stages:
     return has_stages(stack.training.virtual_stages, model.layers + model.mtp_layers, pipeline, virtual_stages)
 
 
-def savings(named: str, *, can_offload: bool) -> list[tuple[Recompute, Offload]]:
-    """How activations can have been saved: recomputed, or kept in host memory where the row does not say."""
-    modes = recomputes(named)
+def savings(named: str, *, can_offload: bool) -> list[tuple[Recompute, float, Offload]]:
+    """How activations can have been saved: recomputed, in that share of the layers, or kept in host memory.
+
+    A mode that is not stated can be any; a policy of the stack's own recomputes part of each layer, which counts as so
+    many layers.
+    """
+    modes: list[tuple[Recompute, float]] = [(mode, 1.0) for mode in recomputes(named)]
+    if is_policy(named):
+        modes.extend(("full", share) for share in PARTS)
     if "offload" in named.lower():
-        return [(mode, "activations") for mode in modes]
-    found: list[tuple[Recompute, Offload]] = [(mode, "none") for mode in modes]
+        return [(*mode, "activations") for mode in modes]
+    found: list[tuple[Recompute, float, Offload]] = [(*mode, "none") for mode in modes]
     if len(modes) > 1 and can_offload:
-        found.append(("none", "activations"))
+        found.append(("none", 1.0, "activations"))
+        if is_policy(named):
+            found.extend(("full", share, "activations") for share in PARTS)
     return found
+
+
+def is_policy(named: str) -> bool:
+    """Whether a recompute mode is a word of the stack's own for what it keeps."""
+    return named.lower() not in ("", "unspecified") and len(recomputes(named)) > 1
 
 
 def recomputes(named: str) -> tuple[Recompute, ...]:
     """What a recompute mode can mean: itself, or everything where it is unknown or a stack's own."""
+    name = named.lower()
     for mode in RECOMPUTES:
-        if named.lower().startswith(mode):
+        if name.startswith(mode):
             return (mode,)
-    return RECOMPUTES
+    return (NAMED_RECOMPUTES[name],) if name in NAMED_RECOMPUTES else RECOMPUTES

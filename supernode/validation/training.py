@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulator.machine import Dtype, Slice
+    from simulator.plan import Plan
     from simulator.program import Program
     from supernode.validation.cases import Case
 
@@ -164,6 +165,25 @@ def _priced(run: Run, draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float
     return seconds, needed, available
 
 
+def _pointless(found: Sequence[Possibility], seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which recompute part of their layers and still take longer than the same plan that recomputes them all."""
+    import numpy as np
+
+    kept = [replace(each.plan, recompute="full", recompute_layers=0, offload="none") for each in found]
+    whole: dict[tuple[Plan, int, str], float] = {}
+    for index, each in enumerate(found):
+        if each.plan.recompute == "full" and not each.plan.recompute_layers:
+            key = (kept[index], each.batch, each.stack.name)
+            whole[key] = min(float(seconds[index]), whole.get(key, np.inf))
+    return np.array(
+        [
+            each.plan.recompute_layers > 0
+            and seconds[index] > whole.get((kept[index], each.batch, each.stack.name), np.inf)
+            for index, each in enumerate(found)
+        ]
+    )
+
+
 def _plausible(
     found: Sequence[Possibility],
     seconds: NDArray[np.float64],
@@ -187,7 +207,7 @@ def _plausible(
             f"our count of memory is {least / _GIGABYTE:.0f} GB of {available.max() / _GIGABYTE:.0f} GB a chip; priced "
             "all the same"
         )
-    fits = placed & (needed <= np.maximum(COUNTED * available, least))
+    fits = placed & (needed <= np.maximum(COUNTED * available, least)) & ~_pointless(found, seconds)
     for name in {each.stack.name for each in found}:
         own = np.array([each.stack.name == name for each in found])
         if (fits & own).any():

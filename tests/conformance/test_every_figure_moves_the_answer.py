@@ -89,6 +89,7 @@ STACK_PLANS: dict[str, tuple[str, str, str, Plan]] = {
     "offload": ("megatron-bridge-26.06", "hgx-h100", "llama3-8b", Plan(tensor=2, data=8, offload="optimizer")),
     "unfused": ("megatron-lm-2022", "hgx-a100-80gb", "llama3-8b", Plan(tensor=8, data=2)),
     "unfused context": ("eager-pytorch-npu", "atlas-800-a2", "llama3-8b", Plan(tensor=2, context=4, data=2)),
+    "mesh": ("maxtext-2025-10", "ironwood-256", "gpt-oss-120b", Plan(data=64, expert=64, micro_batch=4)),
     "portable": ("eager-pytorch", "hgx-h100", "llama3-8b", Plan(tensor=2, data=8, zero=1)),
 }
 """Stack, machine, model and plan under which figures decide that do not where the default tasks are at their best."""
@@ -113,6 +114,8 @@ STEPPED: tuple[tuple[str, str, int], ...] = (
     ("training.fused_experts.expert_matmul_factor", "fused", +1),
     ("training.fused_experts.expert_launch", "fused", -1),
     ("training.fused_experts.expert_traffic_factor", "fused", -1),
+    ("training.expert_padding", "mesh", -1),
+    ("training.routing", "mesh", -1),
     ("training.step_overhead", "megatron", -1),
     ("training.jitter", "megatron", -1),
     ("training.moe_spread", "megatron", -1),

@@ -50,8 +50,9 @@ class Given(NamedTuple):
         return self.plan.micro_batch * self.sequence / self.plan.context
 
     def share(self, name):
-        """One of the stack's figures."""
-        return getattr(self.stack.training, name).si
+        """One of the stack's figures, 0 where it has none."""
+        figure = getattr(self.stack.training, name)
+        return figure.si if figure else 0.0
 
     def of_experts(self, name):
         """One of its figures of experts, which may be others in some dtypes; None where it has no such figure."""
@@ -183,7 +184,8 @@ def operators(model):
         yield "moe", "expert columns", (gate * experts.ffn, h)
         yield "moe", "expert rows", (h, experts.ffn)
         k = experts.active
-        yield "moe", "traffic", (0, 2 * ((k + experts.shared) * experts.ffn / h + k))
+        biases = (gate + 1) * (model.biases == "all")
+        yield "moe", "traffic", (0, 2 * ((k + experts.shared) * experts.ffn / h + k), k * (2 + biases))
     for _ in range(model.mtp_layers):
         yield "head", "columns", (h, 2 * h)
         yield "head", "traffic", (4, 0)
@@ -259,11 +261,12 @@ def operator(given, what, sizes, *, has_experts=False, dtype=""):
     """Forward, gradient of the input, gradient of the weights [s]."""
     plan, tokens, t = given.plan, given.tokens, given.plan.tensor
     if what == "traffic":
-        whole, split = sizes
+        whole, split, *looked_up = sizes
         spread = t if plan.sequence_parallel else 1
         moved = 2 * given.model.hidden * tokens * (whole / spread + split / t)
         factor = (given.of_experts("expert_traffic_factor") if has_experts else None) or given.share("traffic_factor")
         seconds = given.chip.hbm.start.si + factor * moved / bandwidth(given)
+        seconds += sum(looked_up) * tokens / t * plan.expert_tensor * given.share("routing") / given.chip.devices
         return seconds, 2 * seconds, 0.0
     n, k = sizes
     if what.startswith("expert"):
@@ -272,7 +275,8 @@ def operator(given, what, sizes, *, has_experts=False, dtype=""):
         m = given.skew * tokens / t * x * experts.active / local
         n, k = (n / x, k) if what.endswith("columns") else (n, k / x)
         once = local * given.of_experts("expert_launch")
-        shapes = ((m, n, k), (m, k, n), (k, n, m))
+        padded = m + given.share("expert_padding") * given.chip.devices
+        shapes = ((padded, n, k), (padded, k, n), (k, n, padded))
         slower = 1 / given.of_experts("expert_matmul_factor")
         casts = [(given.of_experts("expert_casts") or 0) * cast(given, local * m * width) for width in (k, n)]
         seconds = (slower * product(given, *shape, experts=local) + once for shape in shapes)

@@ -214,6 +214,24 @@ def test_expert_parallelism_splits_experts_and_pays_with_exchanges():
     assert steps[0].expert_s == 0 < steps[1].expert_s <= steps[2].expert_s
 
 
+def test_tokens_of_experts_cost_what_their_rows_and_their_tiles_take():
+    """Each row of GPT-OSS looked up takes its time on one of a chip's two devices, once forward and twice backward."""
+    part, stack = slice_of(topologies.machine("ironwood-9216"), 64), workloads.stack("maxtext-2025-10")
+    work = program(workloads.model("gpt-oss-120b"))
+    plan = Plan(data=64, micro_batch=20, zero=3)
+
+    def computing(**values):
+        draw = Draw({getattr(stack.training, name).key: value for name, value in values.items()})
+        return step(work, plan, part, stack, sequence=8192, batch=1280, draw=draw).compute_s
+
+    without = computing(routing=0.0, contention=0.0)
+    looked_up = computing(routing=1e-8, contention=0.0) - without
+    rows = 36 * 20 * 8192 * 4 * (2 + 3)  # layers, tokens, experts of a token; there, back, and a bias of each matrix
+    assert looked_up == pytest.approx(3 * rows * 1e-8 / 2, rel=1e-9)
+    tiles = [computing(expert_padding=rows, contention=0.0) for rows in (0.0, 256.0, 512.0)]
+    assert tiles[0] < tiles[1] < tiles[2]
+
+
 def test_search_is_never_worse_than_any_plan_it_was_given(gpt3, nodes):
     found = search(gpt3, nodes, workloads.stack(STACK), **WORK, top=5)
     assert [s.seconds for s in found.steps] == sorted(s.seconds for s in found.steps)

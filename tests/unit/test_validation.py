@@ -249,6 +249,74 @@ def test_devices_of_a_chip_count_as_one_with_the_sequences_of_both(case):
     assert (only.plan.context, only.plan.data, only.plan.micro_batch) == (4, 64, 1)
 
 
+MAVERICK = {
+    "model": "Llama4-Maverick",
+    "machine": "tpu-v5p",
+    "chips": "128",
+    "params_B": "400",
+    "layers": "48",
+    "hidden": "5120",
+    "heads": "40",
+    "kv_heads": "8",
+    "head_dim": "128",
+    "ffn": "16384",
+    "vocab": "202048",
+    "experts": "128",
+    "topk": "1",
+    "moe_ffn": "8192",
+    "shared_experts": "1",
+    "dense_layers": "24",
+    "pp": "1",
+    "vp": "",
+    "dp": "32",
+    "zero_or_fsdp": "FSDP32",
+    "micro_batch": "4",
+    "global_batch": "512",
+}
+"""A published configuration of MaxText: four sequences for each of 128 devices, of which four share each sequence."""
+
+
+def test_a_device_mesh_gives_tensor_ranks_their_sequences_together_and_experts_no_axis_that_is_not_left(case):
+    stated = case(LLAMA | MAVERICK)
+    (only,) = possibilities(stated, architecture(stated), part_of(stated))
+    assert (only.plan.tensor, only.plan.data, only.plan.micro_batch) == (4, 32, 16)
+    assert (only.plan.expert, only.plan.expert_tensor) == (1, 4)
+    silent = case(LLAMA | MAVERICK, dp="")
+    assert {each.plan.expert for each in possibilities(silent, architecture(silent), part_of(silent))} > {1, 2, 128}
+    elsewhere = case(LLAMA | MAVERICK | {"stack": "megatron-bridge-26.06"})
+    found = possibilities(elsewhere, architecture(elsewhere), part_of(elsewhere))
+    assert {(each.plan.micro_batch, each.plan.expert_tensor) for each in found} == {(4, 1)}
+    assert {each.plan.expert for each in found} == {1 << power for power in range(8)}
+
+
+def test_policies_of_recompute_that_keep_some_tensors_of_each_layer_are_so_many_layers(case):
+    def savings(named):
+        stated = case(LLAMA | MAVERICK, recompute=named)
+        found = possibilities(stated, architecture(stated), part_of(stated))
+        return {(each.plan.recompute, each.plan.recompute_layers, each.plan.offload) for each in found}
+
+    parts = {("full", layers) for layers in (12, 24, 36)}
+    assert savings("full") == {("full", 0, "none")}
+    assert savings("minimal") == {("selective", 0, "none")}
+    assert savings("custom offload") == {
+        (*mode, "activations") for mode in {("none", 0), ("selective", 0), ("full", 0)} | parts
+    }
+    assert {(mode, layers) for mode, layers, offload in savings("custom") if layers} == parts
+    assert not any(layers for _, layers, _ in savings("unspecified"))
+
+
+def test_recomputing_a_part_counts_only_where_it_is_faster_than_recomputing_everything(case):
+    from simulator.figures import Draw
+    from supernode.validation.training import plausible, run_of
+
+    slow = run_of(case(LLAMA | MAVERICK, recompute="custom offload", micro_batch="1", global_batch="128"), "s")
+    kept = plausible(slow, Draw())
+    times = dict(zip([each.plan.recompute_layers for each in kept.found], kept.values(Draw()), strict=True))
+    assert 0 in times
+    assert max(times.values()) == times[0]
+    assert len(kept.found) < len(slow.found)
+
+
 def test_degrees_that_do_not_fill_the_chips_are_remarked_on(row):
     found = row(LLAMA, dp="2")
     assert found.status == "ok"

@@ -62,6 +62,7 @@ from simulator.training.rows.kernels import (
     EXPERT_FACTOR,
     EXPERT_LAUNCH,
     EXPERT_MATMUL,
+    EXPERT_PADDING,
     EXPERT_TENSOR,
     EXPERT_TRAFFIC,
     EXPERTS,
@@ -72,6 +73,7 @@ from simulator.training.rows.kernels import (
     KV_VALUES,
     LAUNCH,
     LAYERS,
+    LOOKED_UP,
     MATMUL,
     MICRO_BATCH,
     MODEL_LAYERS,
@@ -88,6 +90,7 @@ from simulator.training.rows.kernels import (
     RECOMPUTE_FULL,
     RECOMPUTE_LAYERS,
     RECOMPUTE_SELECTIVE,
+    ROUTING,
     ROWS,
     SCOPE,
     SCORE_PASSES,
@@ -151,6 +154,7 @@ def operator(row, tokens, work, chip, counts, plan, stack):
         moved = 2 * counts[HIDDEN] * (row[N] / spread + row[K] / tensor) * tokens * row[ACTIVE]
         factor = stack[EXPERT_TRAFFIC] if row[SCOPE] == MOE_LAYER else stack[TRAFFIC_FACTOR]
         seconds = traffic_seconds(moved * factor, chip)
+        seconds += stack[ROUTING] * row[LOOKED_UP] * tokens / tensor * plan[EXPERT_TENSOR]
         return seconds, 2 * seconds, 0.0
     if row[KIND] == ATTENTION:
         context = causal_context(work[SEQUENCE], row[WINDOW])
@@ -174,12 +178,13 @@ def operator(row, tokens, work, chip, counts, plan, stack):
         m = tokens / tensor * split * row[ACTIVE] / local * work[SKEW]  # the busiest rank, on which the others wait
         n = row[N] / split if row[SHARD] == COLUMNS else row[N]
         k = row[K] / split if row[SHARD] == ROWS else row[K]
+        padded = m + stack[EXPERT_PADDING]
         slower, launch = 1 / stack[EXPERT_FACTOR], local * stack[EXPERT_LAUNCH]
-        forward = slower * grouped_seconds(local, m, n, k, chip) + launch
-        to_input = slower * grouped_seconds(local, m, k, n, chip) + launch
+        forward = slower * grouped_seconds(local, padded, n, k, chip) + launch
+        to_input = slower * grouped_seconds(local, padded, k, n, chip) + launch
         forward += stack[EXPERT_CASTS] * quantise_seconds(local * m * k, chip)
         to_input += stack[EXPERT_CASTS] * quantise_seconds(local * m * n, chip)
-        return forward, to_input, slower * grouped_seconds(local, k, n, m, chip) + launch
+        return forward, to_input, slower * grouped_seconds(local, k, n, padded, chip) + launch
     n = row[N] / tensor if row[SHARD] == COLUMNS else row[N]
     k = row[K] / tensor if row[SHARD] == ROWS else row[K]
     # under sequence parallelism an operator that tensor parallelism does not split works on its own tokens only
