@@ -324,10 +324,7 @@ def batch_on(work: Work, chips: int) -> int:
 
 
 def measured(work: Work, best: Best, draw: Draw) -> list[float]:
-    """Every measure of the fastest plan that fits under a draw; not a number where none does.
-
-    Step times spread as measured ones do about the predictions of a stack, whose stated spread is 1.
-    """
+    """Every measure of the fastest plan that fits under a draw; not a number where none does."""
     stack = workloads.stack(best.machine.stacks["training"])
     made = program(workloads.model(work.model))
     batch = batch_on(work, best.part.chips)
@@ -336,11 +333,9 @@ def measured(work: Work, best: Best, draw: Draw) -> list[float]:
     if not fitting:
         return [math.nan] * len(MEASURES)
     found = min(fitting, key=lambda each: each.seconds)
-    assert stack.training
-    spread = draw(stack.training.moe_spread)
-    rate, mfu = found.tokens_per_s / spread, found.mfu / spread * best.part.chips / best.chips
+    rate, mfu = found.tokens_per_s, found.mfu * best.part.chips / best.chips
     cost = price_work(best.machine, best.chips, rate, 1.0, draw)
-    return [rate, mfu, rate / best.chips, cost.tokens_per_j * 1e6, rate / cost.cost_usd_per_s, found.seconds * spread]
+    return [rate, mfu, rate / best.chips, cost.tokens_per_j * 1e6, rate / cost.cost_usd_per_s, found.seconds]
 
 
 class Change(NamedTuple):
