@@ -45,6 +45,7 @@ from simulator.training.layers.kernels import (
 )
 from simulator.training.memory.kernels import (
     MASTER_BYTES,
+    PARAMETER_BYTES,
     expert_replicas,
     fill_memory,
     held_parameters,
@@ -80,6 +81,7 @@ from simulator.training.rows.kernels import (
     HIDDEN,
     HOP,
     JITTER,
+    KEEPS_MASTER,
     KIND,
     LAST_LAYERS,
     LAYERS,
@@ -302,7 +304,7 @@ def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
         ranks, expert_ranks = shard_ranks(plan)
         if plan[ZERO] == 0:
             ranks, expert_ranks = 1.0, 1.0
-        moved = (held / ranks + held_experts / expert_ranks) * optimizer_bytes(plan)
+        moved = (held / ranks + held_experts / expert_ranks) * optimizer_bytes(stack, plan)
         parts[OPTIMIZER] = moved / chip[HBM]
         if plan[OFFLOAD] == OFFLOAD_OPTIMIZER or plan[OFFLOAD] == OFFLOAD_BOTH:  # its states come and go once
             parts[OPTIMIZER] = moved / min(chip[HOST], chip[HBM]) if chip[HOST] > 0 else math.inf
@@ -370,8 +372,13 @@ def busy_seconds(parts):
 
 
 @borrowing
-def optimizer_bytes(plan):
-    """Memory traffic of Adam for one parameter [B]: gradient, master copy and both moments read, all but it written."""
+def optimizer_bytes(stack, plan):
+    """Memory traffic of Adam for one parameter [B]: gradient, master copy and both moments read, all but it written.
+
+    Where a stack keeps no master copy, the parameter itself is read, and moments are as wide as it is.
+    """
+    if stack[KEEPS_MASTER] == 0:
+        return plan[REDUCE_WIDTH] + 2 * 3 * PARAMETER_BYTES
     return plan[REDUCE_WIDTH] + 2 * (MASTER_BYTES + 2 * plan[STATE_WIDTH]) + plan[GATHER_WIDTH]
 
 

@@ -18,11 +18,12 @@ from tests.oracle.training_by_hand import Given, group, states, step_by_hand
 from workloads.program import program
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "models" / "training.md"
-BRIDGE, OLD, TPU, EAGER, ASCEND = (
+BRIDGE, OLD, TPU, EAGER, PLAIN, ASCEND = (
     "megatron-bridge-26.04",
     "megatron-lm-2022",
     "maxtext-2025-10",
     "eager-pytorch",
+    "eager-pytorch-npu",
     "mindspeed-2025",
 )
 FUSED = "megatron-bridge-26.06"
@@ -59,6 +60,7 @@ CASES = {
         512,
         {"data": 128, "zero": 2, "recompute": "full", "micro_batch": 2},
     ),
+    "no master copy": ("llama3-8b", "atlas-800-a2", 8, PLAIN, 2048, 8, {"tensor": 4, "data": 2, "zero": 0}),
     "HSDP": (
         "llama3-8b",
         "hgx-h100",

@@ -718,6 +718,8 @@ def optimizer(given):
         ranks = expert_ranks = 1
     moment = BYTES[plan.state_dtype]
     moved = BYTES[plan.reduce_dtype] + 2 * (4 + moment + moment) + BYTES[plan.gather_dtype]
+    if not given.stack.training.keeps_master:
+        moved = BYTES[plan.reduce_dtype] + 2 * (2 + 2 + 2)
     way = bandwidth(given)
     if plan.offload in {"optimizer", "both"}:
         way = min(way, given.chip.host_link.si)
