@@ -284,9 +284,7 @@ def best_of(
     machine = topologies.machine(contender.name, reading)
     parts = [slice_of(machine, chips)]
     if contender.used:
-        racks = parts[0].machines
-        levels = (*machine.slice_levels(contender.used), machine.network.level(racks, contender.used))
-        parts.append(Slice(machine, racks * contender.used, racks, levels))
+        parts.append(slice_of(machine, parts[0].machines * contender.used, contender.used))
     stack = workloads.stack(machine.stacks["training"])
     bests = []
     for part in parts:
