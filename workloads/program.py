@@ -40,9 +40,11 @@ Traffic is memory-bound work beside the matmuls, forward only, in reads or write
 values per token. The rule counts what a stack with the usual fusions moves: each norm site reads the residual stream
 and writes its normed copy (2 a norm, the residual addition rides along); an activation function writes its output and
 the next matmul's prologue reads it (2 x width / hidden); an expert layer also copies each token to its experts' order
-and back (2 x active); rotation, masks and biases ride on the matmuls. A dense Llama layer comes to about 10, and
-with twice that in the backward pass to about 30, which is what step times published for GPU stacks ask for; a
-stack's ``traffic_factor`` scales it. The loss reads and writes the logits in four bytes a value.
+and back (2 x active); rotation, masks and biases ride on the matmuls, except that what experts with biases make is
+read and written once more, since products of groups do not add them (2 x active x (inner width / hidden + 1)). A dense
+Llama layer comes to about 10, and with twice that in the backward pass to about 30, which is what step times published
+for GPU stacks ask for; a stack's ``traffic_factor`` scales it. The loss reads and writes the logits in four bytes a
+value.
 """
 
 from __future__ import annotations
@@ -189,6 +191,9 @@ def rows(model: Transformer) -> Iterator[Row]:
         width = (experts.active + experts.shared) * experts.ffn
         moved = PASSES * (width / model.hidden + experts.active)
         yield Row(TRAFFIC, 0, moved, WHOLE, moe, MOE_LAYER, experts.active * _looked_up_rows(model))
+        if model.biases == "all":
+            inner = 2 * experts.ffn if model.gated else experts.ffn
+            yield Row(TRAFFIC, 0, PASSES * experts.active * (inner / model.hidden + 1), WHOLE, moe, MOE_LAYER)
     yield Row(TRAFFIC, PASSES * model.norms_per_layer, 0, WHOLE, layers, EVERY_LAYER)
     for _ in range(model.mtp_layers):
         yield Row(MATMUL, model.hidden, 2 * model.hidden, COLUMNS, 1, HEAD)

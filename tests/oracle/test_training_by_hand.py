@@ -81,6 +81,15 @@ CASES = {
         {"data": 64, "expert": 8, **FP8},
     ),
     "experts in fp8, fused": ("qwen3-30b-a3b", "gb200-nvl72", 64, FUSED, 4096, 256, {"data": 64, "expert": 16, **FP8}),
+    "experts with biases": (
+        "gpt-oss-120b",
+        "gb200-nvl72",
+        64,
+        BRIDGE,
+        4096,
+        256,
+        {"data": 64, "expert": 64, "micro_batch": 4},
+    ),
     "experts of a fused stack in bf16": (
         "mixtral-8x7b",
         "gb200-nvl72",

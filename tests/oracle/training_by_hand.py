@@ -186,6 +186,8 @@ def operators(model):
         k = experts.active
         biases = (gate + 1) * (model.biases == "all")
         yield "moe", "traffic", (0, 2 * ((k + experts.shared) * experts.ffn / h + k), k * (2 + biases))
+        if model.biases == "all":
+            yield "moe", "traffic", (0, 2 * k * (gate * experts.ffn / h + 1))
     for _ in range(model.mtp_layers):
         yield "head", "columns", (h, 2 * h)
         yield "head", "traffic", (4, 0)
