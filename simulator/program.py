@@ -201,6 +201,7 @@ class TrainingStack(Entry, frozen=True):
     ----------
     tensor_exposed, context_exposed, expert_exposed, data_exposed, parameter_gather_exposed : share of a communication
         that cannot hide behind compute: what shows is share x time, or whatever is longer than what it hides behind [1]
+    copies_exposed : the same of the all-reduce over copies of sharded parameters, where it is more [1]
     contention : share of the hidden communication by which the compute beside it slows down [1]
     traffic_factor : bytes of memory-bound operators over the program's count of them; below 1 where more is fused [1]
     attention_factor : rate of the stack's attention kernels over the best of the chip [1]
@@ -264,6 +265,7 @@ class TrainingStack(Entry, frozen=True):
     fused_experts: FusedExperts | None = None
     expert_padding: Ratio | None = None
     routing: Seconds | None = None
+    copies_exposed: Ratio | None = None
     logits_dtype: Dtype | None = None
     loss: Loss = "fused"
     is_whole_program: bool = False

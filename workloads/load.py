@@ -53,6 +53,7 @@ BOUNDS = {
     "traffic_factor": (0.0, 100.0),
     "expert_traffic_factor": (0.0, 100.0),
     "expert_casts": SHARE,
+    "copies_exposed": SHARE,
     "expert_padding": (0.0, 1e5),
     "routing": (0.0, 1e-3),
     "jitter": SHARE,

@@ -111,6 +111,7 @@ def training_arrays(
             shares.shards_layers,
             draw(shares.expert_padding) * part.chip.devices if shares.expert_padding else 0.0,
             draw(shares.routing) / part.chip.devices if shares.routing else 0.0,
+            draw(shares.copies_exposed) if shares.copies_exposed else 0.0,
         ]
     )
     work = np.array([sequence, batch, skew], dtype=np.float64)

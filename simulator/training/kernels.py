@@ -66,6 +66,7 @@ from simulator.training.rows.kernels import (
     COMPUTE,
     CONTEXT,
     CONTEXT_COMM,
+    COPIES_EXPOSED,
     DATA,
     DATA_COMM,
     DATA_EXPOSED,
@@ -179,7 +180,7 @@ def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_
             mine = reduced * experts / expert_shard
             apart = stride * expert_shard
             across += group_seconds(ALL_REDUCE, mine, levels, apart, copies / expert_shard, scratch, launch)
-        shown += exposed(across, share, 2 * forward_s)
+        shown += exposed(across, max(share, stack[COPIES_EXPOSED]), 2 * forward_s)
     return shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ def part_of(case: Case) -> Slice:
 
     More chips than one machine has are whole machines joined by the row's network (the machine's own where the row
     names none); where the chips are no whole number of machines, each machine gives the largest legal slice that
-    divides them: 256 chips of a 72-chip rack are 64 of each of four racks.
+    divides them: 256 chips of a 72-chip rack are 64 of each of four racks. Slices of one machine that a row says are
+    joined by a network (``FSDP64 x 2 DCN-DP``) are joined so, although the machine could give them as one.
 
     Raises
     ------
@@ -43,7 +45,9 @@ def part_of(case: Case) -> Slice:
         machine = topologies.machine(topologies.resolve("machines", name))
     except InputError:
         raise Refused("unsupported", f"machine {name} is not in the catalogue") from None
-    if chips <= machine.chips:
+    stated = re.search(r"x (\d+) dcn", case.text("zero_or_fsdp").lower())
+    slices = int(stated.group(1)) if stated else 1
+    if chips <= machine.chips and slices == 1:
         if chips not in machine.legal_chips:
             raise Refused("infeasible", f"{chips} chips are no legal slice of {name}")
         return slice_of(machine, chips)
@@ -53,14 +57,15 @@ def part_of(case: Case) -> Slice:
         except InputError:
             raise Refused("unsupported", f"network {wanted} is not in the catalogue") from None
     try:
-        return _joined(machine, chips)
+        return _joined(machine, chips, slices)
     except InputError as error:
         raise Refused("infeasible", str(error).splitlines()[0]) from None
 
 
-def _joined(machine: Machine, chips: int) -> Slice:
-    """Whole machines, or the largest legal slice of each that divides the chips, joined by the machine's network."""
-    each = max((number for number in machine.legal_chips if chips % number == 0), default=0)
+def _joined(machine: Machine, chips: int, slices: int) -> Slice:
+    """The largest legal slices that divide the chips, at least ``slices`` of them, joined by the machine's network."""
+    fitting = (number for number in machine.legal_chips if chips % number == 0 and number * slices <= chips)
+    each = max(fitting, default=0)
     if not each:
         raise Refused("infeasible", f"{chips} chips are no whole number of slices of {machine.name}")
     return slice_of(machine, chips, each)

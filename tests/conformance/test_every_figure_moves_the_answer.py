@@ -89,6 +89,7 @@ STACK_PLANS: dict[str, tuple[str, str, str, Plan]] = {
     "offload": ("megatron-bridge-26.06", "hgx-h100", "llama3-8b", Plan(tensor=2, data=8, offload="optimizer")),
     "unfused": ("megatron-lm-2022", "hgx-a100-80gb", "llama3-8b", Plan(tensor=8, data=2)),
     "unfused context": ("eager-pytorch-npu", "atlas-800-a2", "llama3-8b", Plan(tensor=2, context=4, data=2)),
+    "slices": ("maxtext-2025-10", "tpu-v5e", "llama3-8b", Plan(data=512, zero=3, shard=256, micro_batch=4)),
     "mesh": ("maxtext-2025-10", "ironwood-256", "gpt-oss-120b", Plan(data=64, expert=64, micro_batch=4)),
     "portable": ("eager-pytorch", "hgx-h100", "llama3-8b", Plan(tensor=2, data=8, zero=1)),
 }
@@ -100,6 +101,7 @@ STEPPED: tuple[tuple[str, str, int], ...] = (
     ("training.expert_exposed", "megatron", -1),
     ("training.data_exposed", "large", -1),
     ("training.parameter_gather_exposed", "gathered", -1),
+    ("training.copies_exposed", "slices", -1),
     ("training.contention", "megatron", -1),
     ("training.traffic_factor", "megatron", -1),
     ("training.attention_factor", "megatron", +1),

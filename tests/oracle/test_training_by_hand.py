@@ -70,6 +70,15 @@ CASES = {
         256,
         {"data": 128, "zero": 3, "shard": 16, "reduce_dtype": "bf16", "overlap_data": False},
     ),
+    "HSDP of slices": (
+        "llama3-8b",
+        "tpu-v5e",
+        1024,
+        TPU,
+        8192,
+        1024,
+        {"data": 1024, "zero": 3, "shard": 256, "recompute": "full"},
+    ),
     "HSDP of optimizer state": ("gpt3-6.7b", "hgx-h100", 64, BRIDGE, 2048, 256, {"data": 64, "shard": 8}),
     "experts in fp8, cast one by one": (
         "mixtral-8x7b",

@@ -707,7 +707,7 @@ def data(given, micro_batches, compute_s, forward_s):
     if experts:
         mine = r * experts / expert_shard
         across += collective(given, "all-reduce", mine, apart * expert_shard, copies // expert_shard)
-    return found + shown(across, share, 2 * forward_s)
+    return found + shown(across, max(share, given.share("copies_exposed")), 2 * forward_s)
 
 
 def optimizer(given):

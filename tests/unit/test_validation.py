@@ -289,6 +289,14 @@ def test_a_device_mesh_gives_tensor_ranks_their_sequences_together_and_experts_n
     assert {each.plan.expert for each in found} == {1 << power for power in range(8)}
 
 
+def test_slices_of_one_machine_that_a_row_says_are_joined_by_a_network_are_joined_so(case):
+    joined = part_of(case(LLAMA, machine="tpu-v4", chips="512", zero_or_fsdp="FSDP64 x 8 DCN-DP"))
+    assert (joined.machines, joined.chips, joined.levels[-1].link.family) == (8, 512, "dcn")
+    whole = part_of(case(LLAMA, machine="tpu-v4", chips="512", zero_or_fsdp="FSDP512 x 1 DCN-DP"))
+    assert (whole.machines, whole.chips) == (1, 512)
+    assert joined.levels[: len(joined.levels) - 1] != whole.levels
+
+
 def test_policies_of_recompute_that_keep_some_tensors_of_each_layer_are_so_many_layers(case):
     def savings(named):
         stated = case(LLAMA | MAVERICK, recompute=named)
