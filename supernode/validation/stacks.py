@@ -30,6 +30,7 @@ class Rule(Entry, frozen=True):
     sharding: tuple[str, ...] = ()
     recompute: tuple[str, ...] = ()
     is_flat: bool | None = None
+    named: tuple[str, ...] = ()
 
 
 class Rules(Entry, frozen=True):
@@ -70,6 +71,7 @@ def _meets(case: Case, machine: Machine, rule: Rule) -> bool:
         and _begins(case.text("precision"), rule.precision)
         and _begins(case.text("zero_or_fsdp"), rule.sharding)
         and _begins(case.text("recompute"), rule.recompute)
+        and (not rule.named or any(word in case.text("model").lower() for word in rule.named))
     )
 
 
