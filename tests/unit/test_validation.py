@@ -27,6 +27,7 @@ from supernode.validation.columns import FORMATS
 from supernode.validation.parts import part_of
 from supernode.validation.possibilities import dtypes, possibilities
 from supernode.validation.rates import flops_per_token
+from supernode.validation.stacks import stacks_of
 from supernode.validation.training import TUNED
 from workloads.program import count, moe_layers, program
 
@@ -609,3 +610,31 @@ def test_twenty_eight_families_all_look_different(tmp_path):
 def test_a_picture_is_the_same_bytes_every_time(tmp_path):
     rows = validate([_file(tmp_path, LLAMA)]).rows
     assert pictures(rows) == pictures(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "expected"),
+    [
+        ("GPT-175B (MegaScale)", "BF16", ("megascale-2024",)),
+        ("GPT-175B (Megatron-LM)", "BF16", ("megatron-lm-2023",)),
+        ("GPT-175B (Megatron-LM)", "FP16", ("megatron-lm-2022",)),
+        ("GPT-175B", "BF16", ("megatron-lm-2023", "megascale-2024")),
+    ],
+)
+def test_a_row_whose_model_says_what_ran_it_has_that_stack_alone(case, name, precision, expected):
+    stated = case(LLAMA, model=name, machine="hgx-a100-80gb", precision=precision, tp="8", pp="8")
+    assert tuple(stack.name for stack in stacks_of(stated, topologies.machine("hgx-a100-80gb"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "precision", "expected"),
+    [
+        ("gb200-nvl72", "MXFP8", ("megatron-bridge-26.06", "megatron-bridge-26.04")),
+        ("gb300-nvl72", "BF16", ("megatron-bridge-26.04",)),
+        ("hgx-b200", "MXFP8", ("megatron-bridge-26.04",)),
+        ("hgx-h100", "FP8", ("megatron-bridge-26.04",)),
+    ],
+)
+def test_experts_in_block_scaled_fp8_on_racks_can_have_been_fused(case, machine, precision, expected):
+    stated = case(LLAMA, machine=machine, precision=precision)
+    assert tuple(stack.name for stack in stacks_of(stated, topologies.machine(machine))) == expected
