@@ -317,7 +317,7 @@ def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
 
 
 @register_jitable
-def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds, runs, stack, layer, parts):
+def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds, runs, is_split, stack, layer, parts):
     """Put a pipeline run pass by pass into ``parts`` (11,) in place of the estimated one [s].
 
     Computing and communication are those of the rank that is busy longest, the bubble what it waits besides, messages
@@ -328,6 +328,7 @@ def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds,
     passes, above, below, stage_of, is_sent, micro_batches : of :class:`simulator.training.schedules.Order`
     kinds : layers without experts, layers with experts and logits of each stage, three times (stages,) [1]
     runs : of each chunk of a rank in a step [1]
+    is_split : whether messages are told from the bubble, which takes a second run without them; else both are there
     stack, layer, parts : as in :func:`fill_parts`, which has filled the latter two
     """
     ranks, chunks = stage_of.shape
@@ -338,28 +339,27 @@ def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds,
         forward[node], to_input[node], to_weight[node] = pass_seconds(layer, dense[stage], moe[stage], head[stage])
     before = busy_seconds(parts)
     busy_s = np.empty(ranks)
-    start_s, end_s = np.empty((ranks, passes.shape[1])), np.empty((ranks, passes.shape[1]))
-    hops = np.zeros(ranks * chunks)
+    start_s, end_s = np.empty((ranks, 0)), np.empty((ranks, 0))
+    hops = is_sent * parts[HOP]
     is_blocking, overlap = False, 0.0
-    ideal = execute(
+    sent = execute(
         *(passes, above, below, micro_batches, forward, to_input, to_weight, hops),
         *(is_blocking, overlap, start_s, end_s, busy_s),
     )
     busiest = np.argmax(busy_s)
     stages = stage_of[busiest]
     fill_busy(layer, runs * dense[stages].sum(), runs * moe[stages].sum(), runs * head[stages].sum(), 1.0, parts)
-    parts[BUBBLE] = ideal - busy_s[busiest]
-    sent = ideal
-    if parts[HOP] > 0:
-        hops[:] = is_sent * parts[HOP]
-        sent = execute(
-            *(passes, above, below, micro_batches, forward, to_input, to_weight, hops),
-            *(is_blocking, overlap, start_s, end_s, busy_s),
-        )
-    parts[PIPELINE_COMM] = sent - ideal
+    parts[PIPELINE_COMM], parts[BUBBLE] = 0.0, sent - busy_s[busiest]
     after = busy_seconds(parts)
     parts[OVERHEAD] = stack[STEP_OVERHEAD] + (parts[OVERHEAD] - stack[STEP_OVERHEAD]) * after / before
     parts[TOTAL] = after + parts[OVERHEAD]
+    if is_split and parts[HOP] > 0:
+        hops[:] = 0.0
+        ideal = execute(
+            *(passes, above, below, micro_batches, forward, to_input, to_weight, hops),
+            *(is_blocking, overlap, start_s, end_s, busy_s),
+        )
+        parts[PIPELINE_COMM], parts[BUBBLE] = sent - ideal, ideal - busy_s[busiest]
     return sent >= 0
 
 

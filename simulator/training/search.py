@@ -13,10 +13,10 @@ from simulator.training.candidates import Space, blocks_of, pairs_of, space_of
 from simulator.training.memory import ITEMS, weigh_plan
 from simulator.training.plans import plan_of
 from simulator.training.rows.kernels import PLAN_COLUMNS, SPREAD
-from simulator.training.step import Step, price_plan
+from simulator.training.step import Step, executed_seconds, price_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,10 +38,9 @@ class Found:
 
     ``searched`` plans were weighed; of them ``unplaceable`` do not lie on the fabric and ``too_large`` do not fit in
     memory, by their ``largest`` items; the rest was priced. ``undivided`` combinations beside them divide neither the
-    batch nor the ranks. ``front`` holds the plans that no other beats in both time and memory, ascending by time (of a
-    shortlist no more than of those that are run pass by pass), and ``cloud`` (plans, 2) time [s] and memory [B] of some
-    that fit. ``shortlist`` holds the plans worth pricing again when figures move a little: the fastest that fit, and
-    the leanest of the rest.
+    batch nor the ranks. ``front`` holds the plans that no other beats in both time and memory, ascending by time (none
+    of a shortlist), and ``cloud`` (plans, 2) time [s] and memory [B] of some that fit. ``shortlist`` holds the plans
+    worth pricing again when figures move a little: the fastest that fit, and the leanest of the rest.
     """
 
     steps: tuple[Step, ...]
@@ -101,12 +100,16 @@ def search(
         asked = space or space_of(stack)
         for block in _blocks(program, part, sequence, batch, asked, base, tell or _silent):
             tally.add(arrays, block.rows, block.undivided)
-    chosen = [
-        price_plan(program, plan_of(row, base, part), part, arrays) for row in tally.fast.rows[: max(top, reranked)]
-    ]
-    steps = tuple(sorted(chosen, key=lambda step: step.seconds)[:top])
-    unbeaten = tally.front_rows() if plans is None else ()
-    front = _front([*chosen, *(price_plan(program, plan_of(row, base, part), part, arrays) for row in unbeaten)])
+    ranked = tally.fast.rows[: max(top, reranked)]
+    rows = np.concatenate([ranked, tally.front_rows() if plans is None else ranked[:0]])
+    listed = [plan_of(row, base, part) for row in rows]
+    seconds = np.array([executed_seconds(plan, part, arrays) for plan in listed])
+
+    def priced(places: NDArray[np.intp]) -> list[Step]:
+        return [price_plan(program, listed[place], part, arrays) for place in places]
+
+    steps = tuple(priced(np.argsort(seconds[: len(ranked)], kind="stable")[:top]))
+    front = tuple(priced(_unbeaten(seconds, _closed_form(arrays, rows)[1]))) if plans is None else ()
     why = None
     if not steps:
         why = Infeasible("no plan divides the model, the batch and the chips, and lies on the fabric")
@@ -115,7 +118,7 @@ def search(
             weighed = weigh_plan(leanest, arrays)
             reason = f"the leanest plan ({leanest}) needs more memory than a chip has; {weighed.largest_in_words}"
             why = Infeasible(reason, weighed.needed_bytes, weighed.available_bytes)
-    listed = np.unique(np.concatenate([tally.fast.rows[:shortlist], tally.lean.rows[: shortlist // 4]]), axis=0)
+    again = np.unique(np.concatenate([tally.fast.rows[:shortlist], tally.lean.rows[: shortlist // 4]]), axis=0)
     return Found(
         steps,
         tally.searched,
@@ -126,7 +129,7 @@ def search(
         why,
         front,
         tally.cloud(),
-        listed,
+        again,
     )
 
 
@@ -140,13 +143,27 @@ def chip_counts(chips: int) -> list[int]:
     return [chips] if power == chips else [chips, power]
 
 
-def _front(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Those that no other beats in both time and memory, ascending by time."""
-    found: list[Step] = []
-    for step in sorted(steps, key=lambda step: (step.seconds, step.memory.needed_bytes)):
-        if not found or step.memory.needed_bytes < found[-1].memory.needed_bytes:
-            found.append(step)
-    return tuple(found)
+def _unbeaten(seconds: NDArray[np.float64], needed: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Places of plans that no other beats in both time and memory, ascending by time."""
+    import numpy as np
+
+    order = np.lexsort((needed, seconds))
+    least = np.minimum.accumulate(needed[order])
+    found: NDArray[np.intp] = order[:1]
+    return np.concatenate([found, order[1:][needed[order[1:]] < least[:-1]]])
+
+
+def _closed_form(
+    arrays: Arrays, rows: NDArray[np.float64], *, is_filtered: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Time [s] and memory [B] of plans with the closed form of their pipeline, as the kernel says them."""
+    import numpy as np
+
+    from simulator.training import kernels
+
+    seconds, needed = np.empty(len(rows)), np.empty(len(rows))
+    kernels.search_fast(*arrays, rows, is_filtered, seconds, needed)
+    return seconds, needed
 
 
 def _silent(_done: int, _of: int) -> None:
@@ -213,10 +230,7 @@ class _Tally:
         """Price a block of plans and keep the best of it."""
         import numpy as np
 
-        from simulator.training import kernels
-
-        seconds, needed = np.empty(len(rows)), np.empty(len(rows))
-        kernels.search_fast(*arrays, rows, True, seconds, needed)  # noqa: FBT003 - a kernel takes no keywords
+        seconds, needed = _closed_form(arrays, rows, is_filtered=True)
         self.searched += len(rows)
         self.undivided += undivided
         too_large, is_lost = seconds < 0, np.isinf(seconds)
@@ -232,10 +246,8 @@ class _Tally:
         points = np.stack([seconds, needed], axis=1)
         self._cloud.append(points[:: max(1, len(points) // 50)])
         both, both_rows = np.concatenate([self._front[0], points]), np.concatenate([self._front[1], rows])
-        order = np.lexsort((both[:, 1], both[:, 0]))
-        least = np.minimum.accumulate(both[order, 1])
-        is_front = np.concatenate([[True], both[order[1:], 1] < least[:-1]])
-        self._front = both[order[is_front]], both_rows[order[is_front]]
+        unbeaten = _unbeaten(*both.T)
+        self._front = both[unbeaten], both_rows[unbeaten]
 
     def front_rows(self) -> NDArray[np.float64]:
         """Plans that no other beats in both time and memory, ascending by time."""

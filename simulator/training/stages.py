@@ -141,9 +141,17 @@ def _order(plan: Plan, arrays: Arrays) -> Order:
 
 
 def fill_executed(
-    plan: Plan, arrays: Arrays, layer: NDArray[np.float64], parts: NDArray[np.float64], *, is_compiled: bool = True
+    plan: Plan,
+    arrays: Arrays,
+    layer: NDArray[np.float64],
+    parts: NDArray[np.float64],
+    *,
+    is_compiled: bool = True,
+    is_split: bool = True,
 ) -> None:
     """Put an executed pipeline into ``parts`` (11,) in place of the estimated one [s]; the step kernel has filled both.
+
+    Without ``is_split`` messages between ranks count as bubble, which takes half the time to find out.
 
     Raises
     ------
@@ -155,5 +163,5 @@ def fill_executed(
     order = _order(plan, arrays)
     links = (order.above, order.below, order.stage_of, order.is_sent, order.micro_batches)
     runs = order.micro_batches / (2 if plan.schedule == "dualpipe" else 1)
-    if not fill(order.passes, *links, kinds_of_layers(plan, arrays), runs, arrays.stack, layer, parts):
+    if not fill(order.passes, *links, kinds_of_layers(plan, arrays), runs, is_split, arrays.stack, layer, parts):
         raise stuck(order)

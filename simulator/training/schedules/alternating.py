@@ -23,19 +23,20 @@ def alternating_passes(schedule: str, ranks: int, virtual_stages: int, micro_bat
     the backward direction its last chunk first (Narayanan et al., SC21, section 2.2; the order of Megatron-LM).
     """
     count = virtual_stages * micro_batches
-    turn = np.arange(count)
+    turn = np.arange(count, dtype=np.int32)
     chunk = turn // ranks % virtual_stages
     micro = turn // (ranks * virtual_stages) * ranks + turn % ranks
     backward_kind = INPUT if schedule in {"zb-h1", "zb-h2"} else BACKWARD
-    forward = np.stack([np.full(count, FORWARD), chunk, micro], axis=1)
-    backward = np.stack([np.full(count, backward_kind), virtual_stages - 1 - chunk, micro], axis=1)
+    forward = np.stack([np.full_like(turn, FORWARD), chunk, micro], axis=1)
+    backward = np.stack([np.full_like(turn, backward_kind), virtual_stages - 1 - chunk, micro], axis=1)
     passes = np.empty((ranks, 2 * count, 3), np.int32)
     for rank in range(ranks):
         warm_up = min(count, _warm_up(schedule, ranks - 1 - rank, ranks, virtual_stages, count))
-        forward_at = np.where(turn < warm_up, turn, 2 * turn - warm_up)
-        backward_at = np.minimum(2 * turn + warm_up + 1, turn + count)
-        passes[rank, forward_at] = forward
-        passes[rank, backward_at] = backward
+        pairs = count - warm_up
+        passes[rank, :warm_up] = forward[:warm_up]
+        passes[rank, warm_up : warm_up + 2 * pairs : 2] = forward[warm_up:]
+        passes[rank, warm_up + 1 : warm_up + 2 * pairs : 2] = backward[:pairs]
+        passes[rank, warm_up + 2 * pairs :] = backward[pairs:]
     return passes
 
 

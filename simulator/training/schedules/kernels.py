@@ -103,11 +103,13 @@ def execute(
     A forward pass waits for the forward pass above it, a backward pass for its own forward pass and the backward pass
     below it, W for its B; a message arrives ``hop_s`` after the pass that sends it has ended, and with ``is_blocking``
     the sender's rank waits too. A pair takes both its passes less ``overlap`` of the shorter one, and both end
-    together. Fills ``start_s``, ``end_s`` (ranks, passes) and ``busy_s`` (ranks,); -1 if the order can never end.
+    together. Fills ``busy_s`` (ranks,), ``start_s`` and ``end_s`` (ranks, passes; the
+    first passes where there is room for fewer); -1 if the order can never end.
     """
     ranks, passes = order.shape[0], order.shape[1]
     nodes = above.shape[0]
     chunks = nodes // ranks
+    room = start_s.shape[1]
     # when what a pass waits for on other ranks has come, -1 before it is known; on its own rank the order sees to it
     forward_ready = np.full((nodes, micro_batches), -1.0)
     backward_ready = np.full((nodes, micro_batches), -1.0)
@@ -156,8 +158,9 @@ def execute(
             now = end
             busy_s[rank] += takes
             while True:
-                start_s[rank, i] = begin
-                end_s[rank, i] = end
+                if i < room:
+                    start_s[rank, i] = begin
+                    end_s[rank, i] = end
                 sending = 0.0
                 if kind != WEIGHT:
                     is_forward = kind in (FORWARD, PAIRED)
