@@ -229,7 +229,9 @@ def test_every_source_is_cited_and_every_assumption_says_why():
         assert task.note
         cited |= {source for _, source in task.cited}
     for name in workloads.names("stacks"):
-        cited |= {figure.source for figure in figures_of(workloads.stack(name)) if figure.source}
+        figures = list(figures_of(workloads.stack(name)))
+        cited |= {figure.source for figure in figures if figure.source}
+        cited |= {other.source for figure in figures for other in figure.others}
     text = "".join(path.read_text(encoding="utf-8") for path in FOLDER.rglob("*/*.toml"))
     for source, entry in workloads.sources().items():
         assert entry.url.startswith("https://")
