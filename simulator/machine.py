@@ -90,7 +90,8 @@ class Attention(Entry, frozen=True):
     ``fraction[dtype]`` [1] of the peak with heads and sequences without end, ``backward`` [1] the FLOP/s of the
     backward pass over those of the forward pass, with heads of 128. A block of ``tile`` queries of one head is the work
     of one engine; ``fill`` [1] is the number of keys that starting and ending it costs, ``softmax`` [1] what the
-    softmax of a score costs as so many more elements of the head, both in bf16. ``portable`` [1] is what kernels reach
+    softmax of a score costs as so many more elements of the head, both in bf16. Heads smaller than ``least_head`` take
+    as long as heads of that size: they leave part of a systolic array empty. ``portable`` [1] is what kernels reach
     of all this that were written for the chips before it; without it they reach all.
     """
 
@@ -99,6 +100,7 @@ class Attention(Entry, frozen=True):
     tile: Side
     fill: Ratio
     softmax: Ratio
+    least_head: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
     portable: Ratio | None = None
 
     def dtype(self, wanted: Dtype) -> Dtype:

@@ -67,7 +67,7 @@ def chip_row(
             flash.tile,
             draw(flash.fill) * dearer,
             softmax,
-            WIDTH_BYTES[core],
+            flash.least_head,
             hbm,
             draw(chip.hbm.start),
             draw(chip.hbm.capacity),

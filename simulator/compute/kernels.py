@@ -4,9 +4,9 @@ A chip is an array ``chip`` of length 19. For products in their dtype: PEAK, RAT
 a long run), ENGINES that compute at once on blocks of TILE_M x TILE_N results in steps of TILE_K, FILL (depth lost to
 starting and ending each block), WIDTH (bytes of an element) and STREAM (bandwidth at which operands come). For
 attention in its own: FORWARD_RATE and BACKWARD_RATE of heads without end, QUERIES (of a block), KEYS (lost to starting
-and ending each block), SOFTMAX (what the softmax of one score costs, as so many elements of a head) and
-ATTENTION_WIDTH. For the rest: HBM (achieved bandwidth), DELAY (until it flows) and CAPACITY of memory, and HOST
-(bandwidth to the memory of the host, one direction; 0 where none is known).
+and ending each block), SOFTMAX (what the softmax of one score costs, as so many elements of a head) and LEAST_HEAD (the
+size below which a head takes no less). For the rest: HBM (achieved bandwidth), DELAY (until it flows) and CAPACITY of
+memory, and HOST (bandwidth to the memory of the host, one direction; 0 where none is known).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import math
 from simulator.kernels import borrowing
 
 PEAK, RATE, ENGINES, TILE_M, TILE_N, TILE_K, FILL, WIDTH, STREAM = range(9)
-FORWARD_RATE, BACKWARD_RATE, QUERIES, KEYS, SOFTMAX, ATTENTION_WIDTH = range(9, 15)
+FORWARD_RATE, BACKWARD_RATE, QUERIES, KEYS, SOFTMAX, LEAST_HEAD = range(9, 15)
 HBM, DELAY, CAPACITY, HOST = range(15, 19)
 CHIP_COLUMNS = 19
 
@@ -111,7 +111,8 @@ def attention_blocks(products, rate, sequences, queries, context, heads, score_s
     """
     blocks = sequences * heads * math.ceil(queries / chip[QUERIES])
     rounds = math.ceil(blocks / chip[ENGINES])
-    flops = 2.0 * chip[QUERIES] * (context + chip[KEYS]) * (products * (score_size + value_size) + chip[SOFTMAX])
+    width = max(score_size, chip[LEAST_HEAD]) + max(value_size, chip[LEAST_HEAD])
+    flops = 2.0 * chip[QUERIES] * (context + chip[KEYS]) * (products * width + chip[SOFTMAX])
     moved = ACTIVATION_BYTES * sequences * queries * (heads * (score_size + value_size) + kv_width)
     return max(rounds * flops * chip[ENGINES] / rate, products * moved / chip[HBM])
 

@@ -242,14 +242,15 @@ def attention(given, window):
     blocks = plan.micro_batch * heads * math.ceil(queries / core.tile)
     keys = keys_seen(given.sequence, window) + core.fill.si * dearer
     softmax = core.softmax.si * dearer
+    widths = max(d_qk, core.least_head) + max(d_v, core.least_head)
     scores = math.ceil(blocks / engines) * engines * 2 * core.tile * keys
     moved = 2 * given.tokens * (heads * (d_qk + d_v) + kv_values(model) / plan.tensor)
     factor = given.share("attention_factor")
     if given.stack.training.attention == "portable" and core.portable:
         factor *= core.portable.si
-    forward = max(scores * (d_qk + d_v + softmax) / rate, moved / bandwidth(given))
+    forward = max(scores * (widths + softmax) / rate, moved / bandwidth(given))
     known = 2.5 * (256 + softmax) / (2.5 * 256 + softmax) / (rate * core.backward.si)  # heads of 128 at a known rate
-    backward = max(scores * (2.5 * (d_qk + d_v) + softmax) * known, 2.5 * moved / bandwidth(given))
+    backward = max(scores * (2.5 * widths + softmax) * known, 2.5 * moved / bandwidth(given))
     return forward / factor, backward / factor
 
 

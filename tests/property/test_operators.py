@@ -123,7 +123,7 @@ def test_attention_is_never_faster_than_its_products_and_its_bytes(chip, batch, 
 def test_heads_of_128_go_backward_at_the_stated_share_of_their_rate_and_smaller_ones_lose_less(name, dtype):
     """The products of a backward pass are 2.5 times those of a forward pass, its exponentials as many."""
     flash, chip = topologies.chip(name).attention, row(name, attention=dtype)
-    chip[kernels.HBM] = math.inf
+    chip[kernels.HBM], chip[kernels.LEAST_HEAD] = math.inf, 0
 
     def share(head):
         arguments = (8, 4096, 2048, 32, head, head, 0)
@@ -161,6 +161,14 @@ def test_small_heads_reach_less_of_the_rate_as_their_softmax_is_as_long():
         return 132 * 4096 * 2048 * 32 * 4 * size / seconds / chip[kernels.FORWARD_RATE]
 
     assert [share(size) for size in (64, 128, 256)] == pytest.approx([1 / 2, 2 / 3, 4 / 5], rel=1e-9)
+
+
+@pytest.mark.parametrize(("least", "ratio"), [(0, 256 / 384), (128, 1.0), (96, 320 / 384)])
+def test_heads_that_leave_part_of_an_array_empty_take_as_long_as_those_that_fill_it(least, ratio):
+    chip = row()
+    chip[kernels.LEAST_HEAD] = least
+    small, large = (kernels.attention_forward_seconds(132, 4096, 2048, 32, size, size, 0, chip) for size in (64, 128))
+    assert small / large == pytest.approx(ratio, rel=1e-9)
 
 
 def test_heads_of_64_lose_against_128_what_flash_attention_3_loses():
@@ -218,7 +226,7 @@ def test_every_chip_is_an_array_of_sound_numbers(name):
         short, long = row(name, dtype, is_sustained=False), row(name, dtype)
         assert len(short) == kernels.CHIP_COLUMNS
         assert np.isfinite(short).all()
-        assert (np.delete(short, [kernels.FILL, kernels.DELAY, kernels.HOST]) > 0).all()
+        assert (np.delete(short, [kernels.FILL, kernels.DELAY, kernels.HOST, kernels.LEAST_HEAD]) > 0).all()
         assert long[kernels.RATE] <= short[kernels.RATE] < short[kernels.PEAK]
         assert short[kernels.STREAM] <= short[kernels.HBM] <= chip.hbm.bandwidth.si
 
