@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 from numba import njit
-from numba.extending import register_jitable
 
 from simulator.collectives.kernels import ALL_REDUCE, ALL_TO_ALL
 from simulator.compute.kernels import (
@@ -24,6 +23,7 @@ from simulator.compute.kernels import (
     matmul_seconds,
     traffic_seconds,
 )
+from simulator.kernels import borrowing
 from simulator.training.layers.kernels import group_seconds
 from simulator.training.rows.kernels import (
     ACTIVE,
@@ -66,7 +66,7 @@ PREFILL, DECODE = True, False
 LEAST_ACTIVE = 1e-12
 
 
-@register_jitable
+@borrowing
 def kv_bytes_per_sequence(context, counts, tensor):
     """Cache of one sequence of ``context`` tokens on one chip of its attention copy [B].
 
@@ -78,13 +78,13 @@ def kv_bytes_per_sequence(context, counts, tensor):
     return KV_BYTES * (full + windowed) / split
 
 
-@register_jitable
+@borrowing
 def local_experts(counts, ranks):
     """Experts on one chip: where ranks do not divide them, the busiest ones have copies to fill every chip evenly."""
     return math.ceil(counts[EXPERTS] / ranks)
 
 
-@register_jitable
+@borrowing
 def weight_bytes(counts, chip, tensor, copies):
     """Weights on one chip [B]; embeddings stay in two bytes."""
     dense = counts[MODEL_LAYERS] * (counts[SPLIT] / tensor + counts[WHOLE_PARAMETERS])
@@ -93,7 +93,7 @@ def weight_bytes(counts, chip, tensor, copies):
     return chip[WIDTH] * (dense + experts) + 2 * counts[EMBEDDING] / tensor
 
 
-@register_jitable
+@borrowing
 def iteration(program, counts, chip, levels, stack, tensor, copies, tokens, sequences, context, causal, scratch, parts):
     """One forward pass of the instance [s]: ``tokens`` new tokens of ``sequences`` sequences per attention copy.
 
@@ -159,7 +159,7 @@ def iteration(program, counts, chip, levels, stack, tensor, copies, tokens, sequ
     return parts[0] + parts[1] + parts[2] + parts[3]
 
 
-@register_jitable
+@borrowing
 def best_batch(program, counts, work, chip, levels, stack, tensor, copies, tpot_s, scratch, parts, out):
     """Largest batch of one attention copy that keeps the time per output token within ``tpot_s``.
 

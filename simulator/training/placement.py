@@ -65,7 +65,7 @@ def placed_rows(rows: NDArray[np.float64], part: Slice) -> NDArray[np.float64]:
         rank = {lines[axis]: place for place, axis in enumerate(order)}
         keys = [
             (1 if row[STEP] > 1 else 0, rank[int(row[LINE])], place) if row[KIND] == AXIS else (2, 0, place)
-            for place, row in enumerate(rows)
+            for place, row in enumerate(rows.tolist())
         ]
         found.append(rows[np.array([place for _, _, place in sorted(keys)], dtype=np.int64)])
     return np.stack(found)
