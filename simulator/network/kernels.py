@@ -29,6 +29,8 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from simulator.kernels import borrowing
+
 CAPACITY, LOAD, WEIGHT, USERS = range(4)
 SAME = 1e-12
 """Levels and times that differ by less than this part are one, so that rounding does not order what is equal."""
@@ -75,7 +77,7 @@ def workplace(links):
     return keys, heap, behind, np.full(BUCKETS, NONE), np.zeros(1, dtype=np.int64)
 
 
-@register_jitable
+@borrowing
 def sift_down(keys, items, size, at):
     """Let the entry at ``at`` of a binary min-heap sink to its place."""
     key = keys[at]
@@ -95,7 +97,7 @@ def sift_down(keys, items, size, at):
     items[at] = item
 
 
-@register_jitable
+@borrowing
 def push(keys, items, size, key, item):
     """Add an entry to a binary min-heap; returns its new size."""
     at = size
@@ -111,7 +113,7 @@ def push(keys, items, size, key, item):
     return size + 1
 
 
-@register_jitable
+@borrowing
 def pop(keys, items, size):
     """Take the least entry off a binary min-heap; returns its new size."""
     size -= 1
@@ -122,26 +124,26 @@ def pop(keys, items, size):
     return size
 
 
-@register_jitable
+@borrowing
 def level_of(room, k):
     """What link ``k`` has left for each flow on it that waits for its level [B/s]."""
     return max(room[k, CAPACITY] - room[k, LOAD], 0.0) / room[k, WEIGHT]
 
 
-@register_jitable
+@borrowing
 def bucket_of(level, base, bits):
     """The bucket of a level; ``base`` is the number of the first."""
     return min(max(leading_bits(level, bits) - base, 0), BUCKETS - 1)
 
 
-@register_jitable
+@borrowing
 def leading_bits(level, bits):
     """The bits of a level above 0 that number its bucket."""
     bits.view(np.float64)[0] = level
     return bits[0] >> BUCKET_SHIFT
 
 
-@register_jitable
+@borrowing
 def unsettle(chosen, count, uses, state, work):
     """Take the rates of ``count`` chosen flows back, and put their links into buckets; returns the first's number."""
     first, link, share, _, _ = uses
@@ -175,7 +177,7 @@ def unsettle(chosen, count, uses, state, work):
     return base
 
 
-@register_jitable
+@borrowing
 def settle_at(k, level, uses, state):
     """Give every flow on link ``k`` that waits for its level this one."""
     first, link, share, at_first, at_flow = uses
@@ -193,7 +195,7 @@ def settle_at(k, level, uses, state):
             room[other, LOAD] += share[entry] * level
 
 
-@register_jitable
+@borrowing
 def refill(chosen, count, uses, state, work):
     """Give ``count`` chosen flows, which all use links, their max-min fair rates anew; all others keep theirs.
 
@@ -239,7 +241,7 @@ def refill(chosen, count, uses, state, work):
                 sift_down(keys, heap, size, 0)
 
 
-@register_jitable
+@borrowing
 def choose_disturbed(chosen, count, looked, is_chosen, seen, uses, state, heap):
     """Choose the flows that the new rates of the first ``looked`` chosen ones leave without a link that narrows them.
 
@@ -280,7 +282,7 @@ def choose_disturbed(chosen, count, looked, is_chosen, seen, uses, state, heap):
     return count
 
 
-@register_jitable
+@borrowing
 def resettle(chosen, count, most, is_chosen, seen, uses, state, work):
     """Refill the chosen flows and whichever others that disturbs; whether at most ``most`` had to be chosen.
 
@@ -299,7 +301,7 @@ def resettle(chosen, count, most, is_chosen, seen, uses, state, work):
     return count <= most
 
 
-@register_jitable
+@borrowing
 def take_back(chosen, count, uses, state):
     """Leave ``count`` chosen flows without a rate, as if they had only just begun, and their links without their load.
 
@@ -315,7 +317,7 @@ def take_back(chosen, count, uses, state):
             rate[flow] = math.inf
 
 
-@register_jitable
+@borrowing
 def choose_freed(chosen, count, gone, ended, is_chosen, uses, state):
     """Add the flows that a link of an ended flow narrowed to the chosen; stops at more than ``FEW``."""
     first, link, _, at_first, at_flow = uses
@@ -335,7 +337,7 @@ def choose_freed(chosen, count, gone, ended, is_chosen, uses, state):
     return count
 
 
-@register_jitable
+@borrowing
 def change_rates(alive, living, gone, ended, floor, chosen, is_chosen, seen, uses, state, work):
     """Fill rates after some flows have ended and some have begun; whether there was anything to fill.
 
@@ -386,7 +388,7 @@ def fill_rates(first, link, share, capacity):
     return rate
 
 
-@register_jitable
+@borrowing
 def soonest_end(now, alive, living, left, rate):
     """When the next living flow ends at the present rates [s]."""
     soon = math.inf
@@ -397,7 +399,7 @@ def soonest_end(now, alive, living, left, rate):
     return soon
 
 
-@register_jitable
+@borrowing
 def release(flow, finish, next_first, next_flow, blockers, earliest, delay, due, queue, queued):
     """Tell the flows that waited for one that has ended; returns how many are queued then."""
     for at in range(next_first[flow], next_first[flow + 1]):
