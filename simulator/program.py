@@ -186,7 +186,7 @@ class Program:
 class FusedExperts(Entry, frozen=True):
     """What experts cost in ``dtypes`` in which a stack fuses their products, activation and casts; figures as there."""
 
-    dtypes: Annotated[tuple[Dtype, ...], msgspec.Meta(min_length=1)]
+    dtypes: Annotated[tuple[Dtype, ...], msgspec.Meta(min_length=1, max_length=8)]
     expert_exposed: Ratio
     expert_matmul_factor: Ratio
     expert_launch: Seconds

@@ -173,7 +173,11 @@ LEGAL: tuple[tuple[frozenset[str], str, str], ...] = (
     (SMALL, r":fabric\.bundles\.#\.delay$|^curves:.*error$", "a link without delay; a curve through its points"),
     (WORDS, r"^curves:curves\.#\.(families|points\.#\.(machine|network))$", "links and machines of one's own"),
     (frozenset({"nothing"}), r"^curves:curves\.#\.points\.#\.network$", "none"),
-    (SMALL, r"^stacks:.*_(exposed|overhead|reserve)\.low$|^stacks:.*\.(launch|jitter|traffic_factor)\.low$", "no loss"),
+    (
+        SMALL,
+        r"^stacks:.*(_exposed|_overhead|_reserve|launch|jitter|traffic_factor|_casts|_padding|routing)\.low$",
+        "no loss",
+    ),
     (ZERO, r"^tasks:(load|jobs\.#\.sigma)$", "services alone, and jobs that all take the same time"),
     (SMALL, r"^machines:published\.\w+$|^models:(experts\.(dense_layers|shared)|latent\.q_rank)$", COUNTED),
     (ZERO, r"^models:norms_per_layer$", COUNTED),
