@@ -100,7 +100,7 @@ class Attention(Entry, frozen=True):
     tile: Side
     fill: Ratio
     softmax: Ratio
-    least_head: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
+    least_head: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     portable: Ratio | None = None
 
     def dtype(self, wanted: Dtype) -> Dtype:
