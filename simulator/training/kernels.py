@@ -311,13 +311,15 @@ def fill_parts(counts, work, chip, levels, stack, plan, layer, scratch, parts):
             parts[OPTIMIZER] = moved / min(chip[HOST], chip[HBM]) if chip[HOST] > 0 else math.inf
     busy = busy_seconds(parts)
     ranks = plan[TENSOR] * plan[CONTEXT] * plan[DATA] * pipeline
-    parts[OVERHEAD] = stack[STEP_OVERHEAD] + stack[JITTER] * math.sqrt(2 * math.log(ranks)) * busy
+    parts[OVERHEAD] = stack[JITTER] * math.sqrt(2 * math.log(ranks)) * busy
+    if plan[ADAPTERS] == 0:  # nearly all of it is the update of all parameters
+        parts[OVERHEAD] += stack[STEP_OVERHEAD]
     parts[TOTAL] = busy + parts[OVERHEAD]
     return parts[TOTAL]
 
 
 @register_jitable
-def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds, runs, is_split, stack, layer, parts):
+def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds, runs, is_split, fixed_s, layer, parts):
     """Put a pipeline run pass by pass into ``parts`` (11,) in place of the estimated one [s].
 
     Computing and communication are those of the rank that is busy longest, the bubble what it waits besides, messages
@@ -329,7 +331,8 @@ def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds,
     kinds : layers without experts, layers with experts and logits of each stage, three times (stages,) [1]
     runs : of each chunk of a rank in a step [1]
     is_split : whether messages are told from the bubble, which takes a second run without them; else both are there
-    stack, layer, parts : as in :func:`fill_parts`, which has filled the latter two
+    fixed_s : what of the overhead does not grow with the passes [s]
+    layer, parts : as :func:`fill_parts` has filled them
     """
     ranks, chunks = stage_of.shape
     dense, moe, head = kinds
@@ -351,7 +354,7 @@ def fill_executed(passes, above, below, stage_of, is_sent, micro_batches, kinds,
     fill_busy(layer, runs * dense[stages].sum(), runs * moe[stages].sum(), runs * head[stages].sum(), 1.0, parts)
     parts[PIPELINE_COMM], parts[BUBBLE] = 0.0, sent - busy_s[busiest]
     after = busy_seconds(parts)
-    parts[OVERHEAD] = stack[STEP_OVERHEAD] + (parts[OVERHEAD] - stack[STEP_OVERHEAD]) * after / before
+    parts[OVERHEAD] = fixed_s + (parts[OVERHEAD] - fixed_s) * after / before
     parts[TOTAL] = after + parts[OVERHEAD]
     if is_split and parts[HOP] > 0:
         hops[:] = 0.0

@@ -163,5 +163,6 @@ def fill_executed(
     order = _order(plan, arrays)
     links = (order.above, order.below, order.stage_of, order.is_sent, order.micro_batches)
     runs = order.micro_batches / (2 if plan.schedule == "dualpipe" else 1)
-    if not fill(order.passes, *links, kinds_of_layers(plan, arrays), runs, is_split, arrays.stack, layer, parts):
+    fixed_s = 0.0 if plan.adapters else float(arrays.stack[columns.STEP_OVERHEAD])
+    if not fill(order.passes, *links, kinds_of_layers(plan, arrays), runs, is_split, fixed_s, layer, parts):
         raise stuck(order)

@@ -753,6 +753,6 @@ def step_by_hand(work, plan, part, stack, *, sequence, batch, skew=1.0):
     parts["optimizer_s"] = 0.0 if plan.adapters else optimizer(given)
     busy = sum(parts.values())
     slow = given.share("jitter") * math.sqrt(2 * math.log(plan.chips))
-    parts["overhead_s"] = given.share("step_overhead") + slow * busy
+    parts["overhead_s"] = (0.0 if plan.adapters else given.share("step_overhead")) + slow * busy
     parts["seconds"] = busy + parts["overhead_s"]
     return parts
