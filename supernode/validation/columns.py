@@ -115,6 +115,7 @@ TRAINING = Format(
         "ep": COUNT,
         "dp": COUNT,
         "zero_or_fsdp": TEXT,
+        "schedule": TEXT,
         "micro_batch": SHARE,
         "global_batch": COUNT,
         "recompute": TEXT,

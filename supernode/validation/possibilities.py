@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simulator.plan import Plan
+from simulator.plan import SCHEDULES, Plan
 from simulator.training.legal import has_stages
+from simulator.training.schedules.legal import refusal
 from supernode.validation.answers import Refused
 from supernode.validation.stacks import stacks_of
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simulator.machine import Dtype, Slice
-    from simulator.plan import Offload, Recompute
+    from simulator.plan import Offload, Recompute, Schedule
     from simulator.program import Stack, Transformer
     from supernode.validation.cases import Case
 
@@ -88,6 +89,8 @@ def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibili
     can_offload = part.chip.host_link is not None
     found: list[Possibility] = []
     refused = Refused("infeasible", f"global_batch = {case.count('global_batch')} leaves data ranks without a sequence")
+    if case.text("schedule"):
+        refused = Refused("infeasible", f"schedule {case.text('schedule')} cannot run these stages and micro-batches")
     for tensor, context, pipeline in itertools.product(*_open_degrees(case, model)):
         try:
             degrees = _settled(case, part.chips, tensor, context, pipeline, is_mesh=is_mesh)
@@ -183,6 +186,7 @@ def _spread(
     if degrees.pipeline > model.layers:
         raise Refused("infeasible", f"pp = {degrees.pipeline} is more than the {model.layers} layers")
     layers = model.layers // degrees.pipeline
+    schedule = _schedule(case)
     for micro_batch, expert, virtual, (recompute, share, offload), (stack, zero) in itertools.product(
         [degrees.micro_batch] if degrees.micro_batch else MICRO_BATCHES,
         _experts(case, model, degrees),
@@ -196,6 +200,8 @@ def _spread(
                 continue
             if not case.count("vp") and not _has_stages(stack, model, degrees.pipeline, virtual):
                 continue
+            if case.text("schedule") and refusal(schedule, degrees.pipeline, virtual, most // micro_batch):
+                continue
             plan = Plan(
                 tensor=degrees.tensor,
                 context=degrees.context,
@@ -204,6 +210,7 @@ def _spread(
                 expert_tensor=degrees.tensor if degrees.is_mesh and model.experts else 1,
                 data=degrees.data,
                 virtual_stages=virtual,
+                schedule=schedule,
                 zero=zero,
                 shard=_shard(case.text("zero_or_fsdp"), degrees) if zero == FULLY_SHARDED else 0,
                 micro_batch=min(micro_batch, most),
@@ -217,6 +224,14 @@ def _spread(
                 dtype=dtype,
             )
             yield Possibility(plan, batch, stack)
+
+
+def _schedule(case: Case) -> Schedule:
+    """The order of passes that the row names, or that of most stacks."""
+    named = case.text("schedule").lower()
+    if named and named not in SCHEDULES:
+        raise Refused("unsupported", f"schedule {named} is none of {', '.join(SCHEDULES)}")
+    return next((each for each in SCHEDULES if each == named), Plan().schedule)
 
 
 def _batches(case: Case, degrees: Degrees, micro_batch: int) -> list[int]:

@@ -22,6 +22,7 @@ from simulator.training import step
 from supernode.cli import validate as command
 from supernode.plots.validation import family_looks, pictures, validation_figure
 from supernode.validation import Case, Row, as_json, default_files, predict, read_cases, summary, validate
+from supernode.validation.answers import Refused
 from supernode.validation.architecture import architecture
 from supernode.validation.columns import FORMATS
 from supernode.validation.parts import part_of
@@ -638,3 +639,20 @@ def test_a_row_whose_model_says_what_ran_it_has_that_stack_alone(case, name, pre
 def test_experts_in_block_scaled_fp8_on_racks_can_have_been_fused(case, machine, precision, expected):
     stated = case(LLAMA, machine=machine, precision=precision)
     assert tuple(stack.name for stack in stacks_of(stated, topologies.machine(machine))) == expected
+
+
+def test_a_row_may_name_the_order_of_its_passes(case):
+    def found(**cells):
+        stated = case(LLAMA, global_batch="256", **cells)
+        return {(each.plan.schedule, each.plan.virtual_stages) for each in possibilities_of(stated)}
+
+    def possibilities_of(stated):
+        return possibilities(stated, architecture(stated), part_of(stated))
+
+    assert found(schedule="zb-v", vp="") == {("zb-v", 2)}
+    assert found(schedule="zb-h2", vp="") == {("zb-h2", 1)}
+    assert found(schedule="1F1B") == {("1f1b", 5)}
+    with pytest.raises(Refused, match=r"zb-h3 is none of gpipe, 1f1b"):
+        found(schedule="zb-h3")
+    with pytest.raises(Refused, match=r"zb-v cannot run"):
+        found(schedule="zb-v", vp="4")
