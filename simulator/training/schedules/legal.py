@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from simulator.errors import InputError, unknown_name
@@ -34,6 +35,7 @@ def check_schedule(
         raise InputError(message, where=f"{where}.{field}", remedy=remedy)
 
 
+@functools.cache
 def refusal(schedule: str, pipeline: int, virtual_stages: int, micro_batches: int) -> tuple[str, str, str] | None:
     """Why a known schedule cannot run so many stages and micro-batches: field, message, remedy; None where it can."""
     if schedule in V_SHAPED and virtual_stages != 2:
