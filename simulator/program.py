@@ -223,7 +223,7 @@ class TrainingStack(Entry, frozen=True):
     memory_reserve : share of memory that tensors cannot use [1]
     dense_spread, moe_spread : measured over predicted step time of models without and with experts, 1 in the
         catalogue; what the other figures leave open [1]
-    logits_dtype : of the products that make logits; without it, as other products
+    logits_dtype : of the products that make logits where others are narrower; without it, as those
     loss : how logits are held: in two bytes and their softmax in four (fused), in copies of four bytes for each step
         (plain), or a part of the tokens at a time (chunked)
     attention : kernels of fused attention: the best of the chip, or those that were written for the chips before it

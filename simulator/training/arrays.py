@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from simulator.collectives import level_rows
-from simulator.compute.chip import chip_row
+from simulator.compute.chip import WIDTH_BYTES, chip_row
 from simulator.errors import InputError
 from simulator.figures import Draw
 from simulator.program import LOSSES
@@ -121,7 +121,7 @@ def training_arrays(
     library[[DISPATCH_START, COMBINE_START]] = draw(part.machine.software.collective_launch)
     library[[COMBINE_INSIDE, COMBINE_OUTSIDE]] = 1.0
     library[NETWORK_LINE] = len(part.levels) - 1 if part.machines > 1 else -1
-    kinds = (dtype, shares.logits_dtype or dtype)
+    kinds = (dtype, max(dtype, shares.logits_dtype or dtype, key=WIDTH_BYTES.__getitem__))
     chip = np.concatenate([chip_row(part.chip, each, draw, attention=attention) for each in kinds])
     return Arrays(program.rows, counts, work, chip, levels, library, row)
 

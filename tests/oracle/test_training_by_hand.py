@@ -30,6 +30,7 @@ FUSED = "megatron-bridge-26.06"
 FP8 = {"dtype": "fp8"}
 CASES = {
     "one chip": ("llama3.2-1b", "hgx-h100", 1, BRIDGE, 8192, 4, {"micro_batch": 2}),
+    "wide products": ("llama3.2-1b", "hgx-a100-80gb", 1, BRIDGE, 8192, 4, {"dtype": "fp32"}),
     "tensor ranks": ("gpt3-175b", "hgx-h100", 512, BRIDGE, 2048, 256, {"tensor": 8, "data": 64}),
     "no sequence parallelism": (
         "llama3-8b",

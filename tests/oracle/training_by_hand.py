@@ -343,7 +343,9 @@ def layers_of(given):
             core[1] += weight * backward
             seconds = (forward, backward + (forward if given.plan.recompute == "selective" else 0.0), 0.0)
         else:
-            dtype = (scope == "head" and given.stack.training.logits_dtype) or given.plan.dtype
+            dtype = given.plan.dtype
+            if scope == "head" and BYTES[dtype] < BYTES.get(given.stack.training.logits_dtype, 0):
+                dtype = given.stack.training.logits_dtype
             seconds = operator(given, what, sizes, has_experts=scope == "moe", dtype=dtype)
         if given.plan.adapters:
             seconds = (*seconds[:2], 0.0)
