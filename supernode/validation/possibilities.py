@@ -192,7 +192,7 @@ def _spread(
         _experts(case, model, degrees),
         _virtual_stages(case, degrees.pipeline),
         savings(case.text("recompute"), can_offload=can_offload),
-        [(each, zero) for each in stacks for zero in _shardings(case.text("zero_or_fsdp"), degrees, each)],
+        [(each, zero) for each in stacks for zero in _shardings(case.text("zero_or_fsdp"), each)],
     ):
         for batch in _batches(case, degrees, micro_batch):
             most = -(-batch // degrees.data)
@@ -242,10 +242,13 @@ def _batches(case: Case, degrees: Degrees, micro_batch: int) -> list[int]:
 
 
 def _experts(case: Case, model: Transformer, degrees: Degrees) -> list[int]:
-    """Expert ranks; on a mesh they have an axis of their own, for which stated axes that fill the chips leave none."""
+    """Expert ranks; on a mesh they have an axis of their own, for which stated axes that fill the chips leave none.
+
+    Tensor ranks of a mesh split each expert.
+    """
     if model.experts is None:
         return [1]
-    ranks = degrees.tensor * degrees.context * degrees.data
+    ranks = degrees.context * degrees.data * (1 if degrees.is_mesh else degrees.tensor)
     stated = case.count("ep")
     if degrees.is_mesh and not stated and case.count("dp"):
         return [1]
@@ -256,7 +259,7 @@ def _experts(case: Case, model: Transformer, degrees: Degrees) -> list[int]:
     return found
 
 
-def _shardings(named: str, degrees: Degrees, stack: Stack) -> list[int]:
+def _shardings(named: str, stack: Stack) -> list[int]:
     """ZeRO stages under the name that the row gives, or that its stack is used with."""
     name = named.lower()
     if "zero-2" in name or "zero2" in name:
