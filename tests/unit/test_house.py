@@ -135,6 +135,38 @@ def test_kernels_are_compiled_without_fastmath_and_without_parallel_sums():
     assert not wrong
 
 
+def _handed_back(function: ast.FunctionDef) -> list[str]:
+    """Arrays among the arguments of a function that it returns as they came, as far as it looks into them."""
+    inner = [node for node in ast.walk(function) if node is not function]
+    looked_into = {
+        node.value.id
+        for node in inner
+        if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    arrays = looked_into & {argument.arg for argument in function.args.args}
+    found = []
+    for node in inner:
+        if isinstance(node, ast.Return) and node.value is not None:
+            parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            found += [part.id for part in parts if isinstance(part, ast.Name) and part.id in arrays]
+    return found
+
+
+def test_functions_that_borrow_arrays_hand_none_of_them_back():
+    """numba compiles a function that hands an argument back uncounted, and the array is given up once too often."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} returns {name}"
+        for path in _modules().values()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(each) == "borrowing" for each in node.decorator_list)
+        for name in _handed_back(node)
+    ]
+    assert not wrong
+    bad = ast.parse("def f(row, n):\n    row[0] = n\n    return n, row").body[0]
+    assert isinstance(bad, ast.FunctionDef)
+    assert _handed_back(bad) == ["row"]
+
+
 @pytest.mark.parametrize("library", HOMES)
 def test_library_is_imported_only_where_it_is_at_home(library):
     wrong = [
