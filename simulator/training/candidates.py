@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from simulator.plan import CONTEXT_MODES, RECOMPUTES, SCHEDULES, Plan
-from simulator.training.legal import ENDS, context_parts, has_stages
+from simulator.training.legal import ENDS, context_parts, fills_stages, has_stages
 from simulator.training.placement import axis_orders
 from simulator.training.plans import plan_rows
 from simulator.training.rows import kernels as columns
 from simulator.training.schedules import refusal
+from simulator.training.schedules.legal import V_SHAPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ class Space:
     least_tokens : of a sequence on a context rank [1]
     micro_batches : sequences of a micro-batch [1]
     recomputes, zeros, schedules, context_modes : choices of these fields
-    virtual_stages : which of them are considered
+    virtual_stages : which of them are considered; schedules in a V have their two all the same
     splits_experts : whether experts are split over the ranks that divide the tensor ranks, or kept whole
     shards : whether ZeRO may split over the machine, rack or cube around a rank, rather than over all ranks
     places : whether every order of the axes of a torus is considered
@@ -239,7 +240,8 @@ def _orders(layers: int, pipeline: int, space: Space) -> Iterator[tuple[Schedule
         yield Plan().schedule, 1
         return
     for schedule in space.schedules:
-        for virtual in virtual_choices(layers, pipeline, space.virtual_stages):
+        folded = [2] if fills_stages(layers, pipeline, 2) else []
+        for virtual in folded if schedule in V_SHAPED else virtual_choices(layers, pipeline, space.virtual_stages):
             enough = 2 * pipeline * virtual  # micro-batches that every schedule can run
             if refusal(schedule, pipeline, virtual, enough) is None:
                 yield schedule, virtual

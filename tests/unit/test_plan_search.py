@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import sys
@@ -287,6 +288,9 @@ def test_a_search_keeps_to_the_virtual_stages_of_its_stack(nodes):
         "megatron-lm-2022": {1},
         "megatron-bridge-26.06": set(virtual_choices(126, 4)),
     }
+    folded = dataclasses.replace(space_of(workloads.stack("deepspeed-2022"), USUAL), schedules=("zb-v",))
+    plans = [plan for plan in listed(work, part, folded, 64) if plan.pipeline > 1]
+    assert {(plan.schedule, plan.virtual_stages) for plan in plans} == {("zb-v", 2)}  # asked for by name
 
 
 @given(st.integers(1, 200), st.integers(2, 32))
