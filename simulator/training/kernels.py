@@ -43,16 +43,18 @@ from simulator.training.layers.kernels import (
     fill_layers,
     group_seconds,
 )
-from simulator.training.memory.kernels import (
-    MASTER_BYTES,
-    PARAMETER_BYTES,
+from simulator.training.layout.kernels import (
     expert_replicas,
-    fill_memory,
     held_parameters,
     middle_of,
     pipeline_layout,
     rank_layers,
     shard_ranks,
+)
+from simulator.training.memory.kernels import (
+    MASTER_BYTES,
+    PARAMETER_BYTES,
+    fill_memory,
 )
 from simulator.training.rows.kernels import (
     ACTIVE,

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def stage_layers(plan: Plan, layers: int) -> NDArray[np.float64]:
     """Layers of each stage of the model, (stages,) [1].
 
-    Ranks have what :func:`simulator.training.memory.kernels.pipeline_layout` says. Where that does not divide by their
+    Ranks have what :func:`simulator.training.layout.kernels.pipeline_layout` says. Where that does not divide by their
     chunks, late ones get one more before early ones do, the one with the logits after all others.
     """
     import numpy as np
 
-    from simulator.training.memory.kernels import layers_of_rank, pipeline_layout
+    from simulator.training.layout.kernels import layers_of_rank, pipeline_layout
 
     counts = np.zeros(columns.FIRST_DENSE + 1)
     counts[columns.MODEL_LAYERS] = layers

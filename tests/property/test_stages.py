@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from simulator.errors import InputError
 from simulator.plan import SCHEDULES, Plan
+from simulator.training.layout.kernels import rank_layers
 from simulator.training.legal import check_stages, fills_stages
-from simulator.training.memory.kernels import in_flight, rank_layers
+from simulator.training.memory.kernels import in_flight
 from simulator.training.plans import plan_rows
 from simulator.training.rows.kernels import MODEL_LAYERS
 from simulator.training.schedules import execute, peak_activations, pipeline_order

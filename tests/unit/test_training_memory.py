@@ -16,8 +16,9 @@ from simulator.machine import slice_of
 from simulator.plan import SCHEDULES, Plan
 from simulator.program import Published, Transformer
 from simulator.training import training_arrays
+from simulator.training.layout.kernels import rank_layers
 from simulator.training.memory import memory, weigh_plan
-from simulator.training.memory.kernels import in_flight, rank_layers
+from simulator.training.memory.kernels import in_flight
 from simulator.training.plans import plan_rows
 from simulator.training.schedules import peak_activations, pipeline_order
 from workloads.program import program

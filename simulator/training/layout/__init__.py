@@ -1,0 +1,1 @@
+"""Which layers and parameters of a model lie on which rank of a plan."""
