@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from simulator.machine import Dtype, Slice
     from simulator.plan import Plan
-    from simulator.program import Program, Stack
+    from simulator.program import Program, Stack, TrainingStack
 
 
 class Arrays(NamedTuple):
@@ -78,42 +78,7 @@ def training_arrays(
         raise InputError(f"stack {stack.name!r} does not train", remedy="name a stack with a [training] table")
     shares = stack.training
     counts = np.array(program.counts(), dtype=np.float64)
-    experts = shares.experts(dtype)
-    older = part.chip.attention.portable if shares.attention == "portable" else None
-    portable = draw(older) if older else 1.0
-    traffic = draw(shares.traffic_factor)
-    row = np.array(
-        [
-            draw(shares.tensor_exposed),
-            draw(shares.context_exposed),
-            draw(experts.expert_exposed),
-            draw(shares.data_exposed),
-            draw(shares.parameter_gather_exposed),
-            draw(shares.contention),
-            traffic,
-            draw(shares.attention_factor) * portable,
-            draw(shares.score_passes),
-            draw(shares.launch),
-            draw(experts.expert_matmul_factor),
-            draw(experts.expert_launch),
-            draw(shares.step_overhead),
-            draw(shares.jitter),
-            draw(shares.memory_reserve),
-            draw(part.machine.software.collective_launch),
-            LOSSES.index(shares.loss),
-            shares.is_whole_program,
-            shares.keeps_master,
-            draw(shares.context_score_passes),
-            draw(shares.spread(has_experts=program.moe_layers > 0)),
-            draw(experts.expert_traffic_factor) if experts.expert_traffic_factor else traffic,
-            draw(experts.expert_casts) if experts.expert_casts else 0.0,
-            shares.recompute_stops_early,
-            shares.shards_layers,
-            draw(shares.expert_padding) * part.chip.devices if shares.expert_padding else 0.0,
-            draw(shares.routing) / part.chip.devices if shares.routing else 0.0,
-            draw(shares.copies_exposed) if shares.copies_exposed else 0.0,
-        ]
-    )
+    row = _stack_row(shares, program, part, dtype, draw)
     work = np.array([sequence, batch, skew], dtype=np.float64)
     rows = level_rows(part.levels, part.machine.software, draw)
     levels = placed_rows(rows, part)
@@ -148,4 +113,46 @@ def plan_arrays(
         draw=draw or Draw(),
         attention=plan.attention_dtype,
         skew=skew,
+    )
+
+
+def _stack_row(shares: TrainingStack, program: Program, part: Slice, dtype: Dtype, draw: Draw) -> NDArray[np.float64]:
+    """A stack under one draw as the kernels take it, for products in one dtype; what it does not state is neutral."""
+    import numpy as np
+
+    experts = shares.experts(dtype)
+    older = part.chip.attention.portable if shares.attention == "portable" else None
+    portable = draw(older) if older else 1.0
+    traffic = draw(shares.traffic_factor)
+    return np.array(
+        [
+            draw(shares.tensor_exposed),
+            draw(shares.context_exposed),
+            draw(experts.expert_exposed),
+            draw(shares.data_exposed),
+            draw(shares.parameter_gather_exposed),
+            draw(shares.contention),
+            traffic,
+            draw(shares.attention_factor) * portable,
+            draw(shares.score_passes),
+            draw(shares.launch),
+            draw(experts.expert_matmul_factor),
+            draw(experts.expert_launch),
+            draw(shares.step_overhead),
+            draw(shares.jitter),
+            draw(shares.memory_reserve),
+            draw(part.machine.software.collective_launch),
+            LOSSES.index(shares.loss),
+            shares.is_whole_program,
+            shares.keeps_master,
+            draw(shares.context_score_passes),
+            draw(shares.spread(has_experts=program.moe_layers > 0)),
+            draw(experts.expert_traffic_factor) if experts.expert_traffic_factor else traffic,
+            draw(experts.expert_casts) if experts.expert_casts else 0.0,
+            shares.recompute_stops_early,
+            shares.shards_layers,
+            draw(shares.expert_padding) * part.chip.devices if shares.expert_padding else 0.0,
+            draw(shares.routing) / part.chip.devices if shares.routing else 0.0,
+            draw(shares.copies_exposed) if shares.copies_exposed else 0.0,
+        ]
     )
