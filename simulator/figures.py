@@ -113,7 +113,6 @@ UsdPerSecond = _of("usd_per_s")
 UsdPerJoule = _of("usd_per_j")
 PerSecond = _of("per_s")
 Ratio = _of("1")
-KgPerJoule = _of("kg_per_j")
 Date = _of("date")
 """A point in time as a year with its fraction: the middle of 2025 is 2025.5."""
 

@@ -53,13 +53,6 @@ _BELOW_MEGA = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _BANKNOTES = ((1e9, "billion "), (1e6, "million "))
 _HOUR_S, _DAY_S, _YEAR_S = (UNITS["s"][name] for name in ("h", "days", "years"))
 _LONG = ((2 * _YEAR_S, _YEAR_S, "years"), (2 * _DAY_S, _DAY_S, "days"), (2 * _HOUR_S, _HOUR_S, "h"), (120, 60.0, "min"))
-_LIKELIHOODS = (
-    (0.99, "virtually certain"),
-    (0.9, "very likely"),
-    (2 / 3, "likely"),
-    (1 / 3, "about even"),
-    (0.1, "unlikely"),
-)
 _PER = {
     "USD/s": (UNITS["usd_per_s"]["USD/h"], "USD/h"),
     "USD/J": (UNITS["usd_per_j"]["USD/kWh"], "USD/kWh"),
