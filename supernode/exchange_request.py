@@ -173,7 +173,11 @@ def _routing(request: Request, experts: int, top_k: int, part: Slice) -> Routing
         try:
             exponent = float(text)
         except ValueError:
-            exponent = math.nan
+            raise InputError(
+                f"{text!r} is no exponent of a Zipf law",
+                where=f"--skew {request.skew}",
+                remedy="write 0 (no skew) or more, usually below 2, as in zipf:1.1",
+            ) from None
         return zipf(experts, top_k, exponent, part.chips)
     if request.node_limit is None:
         return balanced(experts, top_k)
@@ -276,11 +280,19 @@ def library_of(request: Request, part: Slice) -> str:
 
     Raises
     ------
-    InputError : an unknown one, or one that does not run on these chips
+    InputError : an unknown one, one that does not run on these chips, or none named and the usual one lacks the mode
     """
     able = libraries_on(part)
     if not request.library:
-        return next((name for name, library in able.items() if _family(part) in library.usual_on), GENERIC)
+        usual = next((name for name, library in able.items() if _family(part) in library.usual_on), GENERIC)
+        having = [name for name, library in able.items() if request.mode in modes_of(library)]
+        if request.mode in MODES and usual not in having:
+            raise InputError(
+                f"{usual}, the usual library on these links, has no kernels for mode {request.mode}",
+                where="--mode",
+                remedy=f"name one that has with --library: {', '.join(having)}",
+            )
+        return usual
     if request.library not in topologies.names("exchange"):
         raise unknown_name("library of exchange", request.library, topologies.names("exchange"), where="--library")
     if request.library not in able:

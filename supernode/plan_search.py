@@ -13,7 +13,7 @@ from simulator.figures import Draw, source_ids
 from simulator.machine import slice_of
 from simulator.plan import Plan
 from simulator.plan_text import read_plan
-from simulator.training import Found, search, space_of, step, step_timeline
+from simulator.training import Found, check_plan, search, space_of, step, step_timeline
 from supernode.draws import draw_number, drawn_hypotheses, drawn_values
 from supernode.readings import machine_under, weights_of
 from workloads.program import program
@@ -215,8 +215,7 @@ def _given(request: PlanRequest, work: Program, part: Slice, draw: Draw) -> tupl
     )
     plan = read_plan(request.plan, base)
     if plan.data == 0:
-        used = max(1, plan.tensor * plan.context * plan.pipeline)
-        plan = dataclasses.replace(plan, data=max(1, part.chips // used))
+        plan = dataclasses.replace(plan, data=_filling(request, work, plan, part))
     priced = step(work, plan, part, request.stack, sequence=request.sequence, batch=request.batch, draw=draw)
     why = priced.memory.infeasible
     largest = {priced.memory.largest: 1} if why else {}
@@ -224,6 +223,22 @@ def _given(request: PlanRequest, work: Program, part: Slice, draw: Draw) -> tupl
     front = () if why else (priced,)
     found = Found(front, 1, 0, 0, len(largest), largest, why, front, point, np.empty((0, 0)))
     return found, priced if why else None
+
+
+def _filling(request: PlanRequest, work: Program, plan: Plan, part: Slice) -> int:
+    """The data ranks with which a plan uses every chip; refused where none do, unless another degree is wrong."""
+    used = max(1, plan.tensor * plan.context * plan.pipeline)
+    data, left = divmod(part.chips, used)
+    if data and left:
+        batch = plan.micro_batch * plan.pipeline
+        alone = dataclasses.replace(plan, data=1, expert=1, expert_tensor=1, shard=0)
+        check_plan(alone, work, part.chip, part.chips, sequence=request.sequence, batch=batch)
+        raise InputError(
+            f"{used} ranks of one replica (tensor x context x pipeline) do not divide {part.chips} chips",
+            where=f"--plan {request.plan!r}",
+            remedy=f"change a degree, or write DP{data} to leave {left} chips idle",
+        )
+    return max(1, data)
 
 
 def _seconds(request: PlanRequest, work: Program, plan: Plan, part: Slice, draw: Draw) -> float:

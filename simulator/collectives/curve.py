@@ -288,7 +288,8 @@ def _answer(
     found = look_up(system, size_bytes) if grade != "analogy" else None
     if found is not None:
         seconds, below, above = found
-        return curve, seconds, "measured", f"read off between {below:.0f} and {above:.0f} bytes of {part.machine.name}"
+        sizes = f"between {below:.0f} and {above:.0f} bytes" if below < above else f"at {below:.0f} bytes"
+        return curve, seconds, "measured", f"read off {sizes} of {part.machine.name}"
     _refuse_far(size_bytes, curve)
     grade = "analogy" if curve.grade == "measured" else grade
     return curve, curve.terms.seconds(size_bytes), grade, f"on the curve of {curve.name}"

@@ -132,6 +132,8 @@ def _print_one(out: Console, request: PlanRequest, planned: Planned) -> None:
             out.print(f"  {needed} needed, {available} available per chip; {remedy}")
     for line in _reasons(found):
         out.print(line)
+    if request.plan and found.front and (idle := part.chips - found.front[0].plan.chips):
+        out.print(f"The plan leaves {idle:,} chips idle; MFU and tokens are shared out over all {part.chips:,}.")
 
 
 def _table(title: str, part: Slice, ranged: Sequence[Ranged]) -> Table:
@@ -177,7 +179,11 @@ def _joined(part: Slice) -> str:
 
 def _reasons(found: Found) -> list[str]:
     """How many plans were weighed, and why the others are none, most frequent reasons first."""
-    lines = [f"{found.searched:,} legal plans, {found.searched - found.too_large - found.unplaceable:,} of them fit."]
+    fit = found.searched - found.too_large - found.unplaceable
+    if found.searched == 1:
+        lines = [f"One legal plan, which {'fits' if fit else 'does not fit'}."]
+    else:
+        lines = [f"{found.searched:,} legal plans, {fit:,} of them fit."]
     if found.too_large:
         items = sorted(found.largest.items(), key=lambda item: (-item[1], item[0]))
         said = ", ".join(f"{name} {count:,}" for name, count in items)

@@ -27,6 +27,7 @@ HERE = ("plan", "llama3-8b", "hgx-h100")
 BAD = {
     "heads": (("--plan", "TP3"), "plan.tensor: 3 tensor ranks do not divide 32", "2 or 4"),
     "more chips than there are": (("--plan", "TP4 PP4"), "uses 16 chips", "at most 8"),
+    "chips that are left over": (("--plan", "PP3"), "3 ranks of one replica", "DP2 to leave 2 chips idle"),
     "more ranks than layers": (("--chips", "64", "--plan", "PP64"), "64 pipeline ranks have 32 layers", "31 or 32"),
     "virtual stages": (("--plan", "PP2 VP18"), "leave a stage without any of 32 layers", "16 or 17"),
     "virtual stages of a short rank": (("--plan", "PP2 VP4 first-2"), "plan.virtual_stages: 4 virtual", "2 or 3"),

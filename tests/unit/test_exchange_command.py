@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -185,3 +186,22 @@ def test_libraries_are_completed_and_ranges_of_tokens_double():
     assert libraries("deepep-v") == ["deepep-v1", "deepep-v2"]
     assert counts_of("1:4096") == [2.0**i for i in range(13)]
     assert counts_of("96") == [96]
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong", "right"),
+    [
+        (
+            ("gb200-nvl72", "--chips", "64", "--mode", "low-latency"),
+            "deepep-v2, the usual library",
+            "deepep-v1, generic-ep, nccl-ep",
+        ),
+        (("hgx-h100", "--skew", "zipf:x"), "--skew zipf:x: 'x' is no exponent", "zipf:1.1"),
+    ],
+)
+def test_what_an_exchange_cannot_take_is_refused_with_what_it_can(words, wrong, right, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["supernode", "collective", "dispatch", *words, "--tokens", "128"])
+    assert _run() == 2
+    err = capsys.readouterr().err
+    assert wrong in err
+    assert right in err
