@@ -362,6 +362,18 @@ def test_the_estimate_of_uneven_stages_is_off_by_no_more_than_stated(schedule):
     assert largest <= UNEVEN_ERRORS[schedule][1]
 
 
+@pytest.mark.parametrize(("ranks", "stages", "micro_batches"), [(2, 2, 1), (4, 8, 1), (4, 3, 3), (16, 4, 8), (8, 2, 7)])
+def test_few_micro_batches_wait_for_themselves_between_the_chunks_of_a_rank(ranks, stages, micro_batches):
+    """Fewer than ranks: they pass all chunks one after the other, whatever the number of chunks."""
+    times = np.array([1.0, 1.25, 0.5])  # F, B and W of a rank
+    free, done = np.zeros(ranks), np.zeros(micro_batches)
+    for stage in range(ranks * stages):
+        for micro in range(micro_batches):
+            free[stage % ranks] = done[micro] = max(free[stage % ranks], done[micro]) + times.sum() / stages
+    found = kernels.pipeline_seconds(SCHEDULES.index("1f1b"), ranks, stages, micro_batches, *times, *times, 0.0, 0.0)
+    assert found == pytest.approx(done[-1], rel=1e-12)
+
+
 @settings(max_examples=30, deadline=None)
 @given(size=pipelines(), seed=st.integers(0, 2**32 - 1))
 def test_plain_and_compiled_kernels_agree_to_the_byte(size, seed):

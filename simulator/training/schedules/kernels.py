@@ -103,8 +103,8 @@ def execute(
     A forward pass waits for the forward pass above it, a backward pass for its own forward pass and the backward pass
     below it, W for its B; a message arrives ``hop_s`` after the pass that sends it has ended, and with ``is_blocking``
     the sender's rank waits too. A pair takes both its passes less ``overlap`` of the shorter one, and both end
-    together. Fills ``busy_s`` (ranks,), ``start_s`` and ``end_s`` (ranks, passes; the
-    first passes where there is room for fewer); -1 if the order can never end.
+    together. Fills ``busy_s`` (ranks,), ``start_s`` and ``end_s`` (ranks, passes; the first passes where there is room
+    for fewer); -1 if the order can never end.
     """
     ranks, passes = order.shape[0], order.shape[1]
     nodes = above.shape[0]
@@ -253,6 +253,9 @@ def pipeline_seconds(
         waits = above * (f + b + w)
     elif schedule == ONE_F_ONE_B and virtual_stages > 1:
         waits = above * (f + b + w) / virtual_stages
+        if micro_batches < ranks:  # too few to keep ranks busy until the first comes back to its next chunk
+            slow_s = slow_forward_s + slow_input_s + slow_weight_s
+            waits = max(waits, above * (f + b + w) - (micro_batches - 1) * slow_s * (1 - 1 / virtual_stages))
         hops = 2 * (ranks * virtual_stages - 1) * hop_s
     elif schedule == ONE_F_ONE_B:
         waits = above * (f + b + w)
