@@ -139,9 +139,9 @@ def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_
 
     ZeRO-1 reduces once a step, behind the last backward pass of a micro-batch, and gathers behind the first forward
     pass (``forward_s``); without ZeRO gradients are all-reduced. ZeRO-2, which has no room for whole gradients, reduces
-    in every micro-batch (Rajbhandari et al., SC20, section 5.2), ZeRO-3 gathers twice and reduces once in every
-    micro-batch, behind compute, layer by layer, as some stacks do under ZeRO-2 too; tables then count as parts of
-    layers. Copies of what ZeRO splits all-reduce their shares once a step (HSDP).
+    in every micro-batch (Rajbhandari et al., SC20, section 5.2), but once where a pipeline adds them up first. ZeRO-3
+    gathers twice and reduces once in every micro-batch, behind compute, layer by layer, as some stacks do under ZeRO-2
+    too; tables then count as parts of layers. Copies of what ZeRO splits all-reduce their shares once a step (HSDP).
     """
     tensor, launch = plan[TENSOR], stack[COLLECTIVE_LAUNCH]
     ranks, copies = plan[CONTEXT] * plan[DATA], expert_replicas(plan)
@@ -173,7 +173,7 @@ def data_seconds(counts, levels, stack, plan, micro_batches, compute_s, forward_
     if is_sharded:
         shown = exposed(micro_batches * (2 * gather + reduce), share, compute_s)
     else:
-        times = micro_batches if plan[ZERO] == GRADIENTS_SPLIT else 1.0
+        times = micro_batches if plan[ZERO] == GRADIENTS_SPLIT and plan[PIPELINE] == 1 else 1.0
         shown = times * exposed(reduce, share, 2 * forward_s) + exposed(gather, share, forward_s)
     if shard < ranks:
         mine = reduced * dense / shard

@@ -100,7 +100,16 @@ def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibili
             refused = why
     if not found:
         raise refused
+    if not (case.count("vp") and case.number("micro_batch")):  # what was not stated was such that it could run
+        found = list(filter(_runs, found)) or found
     return list(dict.fromkeys(found))
+
+
+def _runs(found: Possibility) -> bool:
+    """Whether the schedule of a possibility can run its stages and micro-batches."""
+    plan = found.plan
+    micro_batches = -(-found.batch // plan.data) // plan.micro_batch
+    return refusal(plan.schedule, plan.pipeline, plan.virtual_stages, micro_batches) is None
 
 
 def remark(case: Case, chips: int) -> str:

@@ -704,7 +704,7 @@ def data(given, micro_batches, compute_s, forward_s):
     if plan.zero == 3:
         found = shown(micro_batches * (2 * gather + reduce), share, compute_s)
     else:
-        found = (micro_batches if plan.zero == 2 else 1) * shown(reduce, share, 2 * forward_s)
+        found = (micro_batches if plan.zero == 2 and plan.pipeline == 1 else 1) * shown(reduce, share, 2 * forward_s)
         found += shown(gather, share, forward_s)
     across = collective(given, "all-reduce", r * dense / shard, t * shard, ranks // shard)
     if experts:

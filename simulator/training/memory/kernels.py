@@ -50,6 +50,7 @@ from simulator.training.rows.kernels import (
     GATHERED,
     GPIPE,
     GRADIENTS,
+    GRADIENTS_SPLIT,
     HEAD,
     HEADS,
     HIDDEN,
@@ -301,8 +302,8 @@ def state_widths(chip, stack, plan):
 
     (of a held one: weight, quantised copy, gradient, optimizer state; of one that ZeRO leaves to this rank: weight,
     gradient, optimizer state; of a gathered one: weight, quantised copy, gradient). ZeRO (Rajbhandari et al., SC20,
-    section 5) splits the optimizer's state from stage 1, gradients from stage 2, parameters from stage 3. Adapters
-    train nothing of this.
+    section 5) splits the optimizer's state from stage 1, gradients from stage 2, parameters from stage 3; a pipeline
+    adds up the gradients of its micro-batches before stage 2 splits them. Adapters train nothing of this.
     """
     narrow, gather, reduce, zero = chip[WIDTH], plan[GATHER_WIDTH], plan[REDUCE_WIDTH], plan[ZERO]
     is_whole_program = stack[WHOLE_PROGRAM] == 1
@@ -323,6 +324,7 @@ def state_widths(chip, stack, plan):
     if zero >= FULLY_SHARDED:
         owned_weight, fetched, fetched_copies = weight, gather, max(weight_copies, fetched_copies)
         weight, weight_copies = 0.0, 0.0
+    is_split = zero >= FULLY_SHARDED or (zero == GRADIENTS_SPLIT and plan[PIPELINE] == 1)
     state = master + MOMENTS * moment
     if plan[OFFLOAD] == OFFLOAD_OPTIMIZER or plan[OFFLOAD] == OFFLOAD_BOTH:
         state = 0.0
@@ -331,14 +333,14 @@ def state_widths(chip, stack, plan):
     return (
         weight,
         weight_copies,
-        reduce if zero < 2 else 0.0,
+        0.0 if is_split else reduce,
         state if zero < 1 else 0.0,
         owned_weight,
-        reduce if zero >= 2 else 0.0,
+        reduce if is_split else 0.0,
         state if zero >= 1 else 0.0,
         fetched,
         fetched_copies,
-        gradient if zero >= 2 else 0.0,
+        gradient if is_split else 0.0,
     )
 
 
