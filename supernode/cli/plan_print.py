@@ -181,9 +181,8 @@ def _reasons(found: Found) -> list[str]:
     """How many plans were weighed, and why the others are none, most frequent reasons first."""
     fit = found.searched - found.too_large - found.unplaceable
     if found.searched == 1:
-        lines = [f"One legal plan, which {'fits' if fit else 'does not fit'}."]
-    else:
-        lines = [f"{found.searched:,} legal plans, {fit:,} of them fit."]
+        return [f"One legal plan, which {'fits' if fit else 'does not fit'}."]
+    lines = [f"{found.searched:,} legal plans, {fit:,} of them fit."]
     if found.too_large:
         items = sorted(found.largest.items(), key=lambda item: (-item[1], item[0]))
         said = ", ".join(f"{name} {count:,}" for name, count in items)
