@@ -71,7 +71,7 @@ def curves(
 ) -> None:
     """Fit latency + bytes / bandwidth + square root for each family of links, kind and number of ranks.
 
-    Only rows count whose split, where there is such a column, is calibrate.
+    Rows whose split is something else than calibrate are passed over; a row without one counts.
 
     Example: supernode fit curves measured-comm.csv --out curves.toml
     """
@@ -106,7 +106,7 @@ def kernels(
 ) -> None:
     """Fit what kernels reach on a chip: rates, tiles, starts; with the errors before, after, and of rows left out.
 
-    Only rows count whose split, where there is such a column, is calibrate.
+    Rows whose split is something else than calibrate are passed over; a row without one counts.
 
     Example: supernode fit kernels kernel-gemm.csv --out constants.toml
     """
@@ -150,7 +150,7 @@ def training(
 ) -> None:
     """Fit the constants of a training stack to measured steps; chips and links keep the catalogue's figures.
 
-    Only rows count whose split, where there is such a column, is calibrate.
+    Rows whose split is something else than calibrate are passed over; a row without one counts.
 
     Example: supernode fit training steps.csv --stack megatron-bridge-26.04 --out mystack.toml
     """
