@@ -221,14 +221,17 @@ def _layer_choices(program: Program, part: Slice, tensor: int, modes: list[int],
 
 
 def _stage_choices(program: Program, part: Slice, degrees: tuple[int, int, int], space: Space) -> list[tuple[int, ...]]:
-    """(PP, DP, VP, schedule, ZeRO, shard)."""
+    """(PP, DP, VP, schedule, ZeRO, shard); behind a pipeline, which adds gradients up, ZeRO-2 is ZeRO-1."""
     chips, tensor, context = degrees
     found: list[tuple[int, ...]] = []
     for pipeline in (p for p in divisors(chips // tensor // context) if p <= program.layers):
         data = chips // tensor // context // pipeline
         shards = _shards(part, tensor, context * data) if space.shards else []
+        zeros = [
+            zero for zero in space.zeros if zero != columns.GRADIENTS_SPLIT or pipeline == 1 or 1 not in space.zeros
+        ]
         for schedule, virtual in _orders(program.layers, pipeline, space):
-            for zero in space.zeros:
+            for zero in zeros:
                 order = (pipeline, data, virtual, SCHEDULES.index(schedule), zero)
                 found += [(*order, shard) for shard in ([0, *shards] if zero else [0])]
     return found

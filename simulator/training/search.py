@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from simulator.training.arrays import Arrays
     from simulator.training.candidates import Block
 
-RERANKED = 64
+RERANKED = 48
 """Of the fastest plans by the closed form of their pipeline, how many are run pass by pass: in 13 spaces of 20,000 to 2
 million plans, the five fastest of 600 that were run stood among the first nine by the closed form."""
 MOST_DRAWN = 4000

@@ -92,12 +92,13 @@ def all_plans(work, part, space, batch):
             continue
         schedules = space.schedules if pipeline > 1 else ("1f1b",)
         shards = [8 // tensor] if 8 // tensor in range(2, context * data) else []
+        zeros = [zero for zero in space.zeros if zero != 2 or pipeline == 1]  # which does as ZeRO-1 behind a pipeline
         choices = itertools.product(
             divisors(experts.count) if experts else [1],
             divisors(tensor) if experts else [1],
             range(1, 40) if pipeline > 1 else [1],
             schedules,
-            [(zero, shard) for zero in space.zeros for shard in [0, *(shards if zero else [])]],
+            [(zero, shard) for zero in zeros for shard in [0, *(shards if zero else [])]],
             space.micro_batches,
             space.recomputes,
             space.context_modes if context > 1 else ["ring"],
