@@ -89,8 +89,6 @@ def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibili
     can_offload = part.chip.host_link is not None
     found: list[Possibility] = []
     refused = Refused("infeasible", f"global_batch = {case.count('global_batch')} leaves data ranks without a sequence")
-    if case.text("schedule"):
-        refused = Refused("infeasible", f"schedule {case.text('schedule')} cannot run these stages and micro-batches")
     for tensor, context, pipeline in itertools.product(*_open_degrees(case, model)):
         try:
             degrees = _settled(case, part.chips, tensor, context, pipeline, is_mesh=is_mesh)
@@ -100,8 +98,12 @@ def possibilities(case: Case, model: Transformer, part: Slice) -> list[Possibili
             refused = why
     if not found:
         raise refused
-    if not (case.count("vp") and case.number("micro_batch")):  # what was not stated was such that it could run
-        found = list(filter(_runs, found)) or found
+    able = list(filter(_runs, found))
+    if case.text("schedule") and not able:
+        raise Refused("infeasible", f"schedule {case.text('schedule')} cannot run these stages and micro-batches")
+    is_stated = case.count("vp") and case.number("micro_batch") and not case.text("schedule")
+    if able and not is_stated:  # what was not stated was such that it could run
+        found = able
     return list(dict.fromkeys(found))
 
 
@@ -208,8 +210,6 @@ def _spread(
             if degrees.data > batch or (micro_batch > most and not degrees.micro_batch):
                 continue
             if not case.count("vp") and not _has_stages(stack, model, degrees.pipeline, virtual):
-                continue
-            if case.text("schedule") and refusal(schedule, degrees.pipeline, virtual, most // micro_batch):
                 continue
             plan = Plan(
                 tensor=degrees.tensor,
